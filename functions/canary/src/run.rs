@@ -1,0 +1,223 @@
+//! The canary's control flow.
+//!
+//! With ingest on, the fixed frame goes through the deployed normaliser and its envelope through the pipeline.
+//! Otherwise the pipeline runs on a baseline envelope, after the mock feed if that is on. With the ingest and the mock
+//! feed's flag both on, the mock feed runs in addition, after the pipeline: its result is attached to the
+//! response, and the digested envelope stays the ingested one.
+
+use serde_json::{Value, json};
+
+use crate::checks::{self, Check};
+use crate::frames;
+use crate::mock_feed::{self, MockRun};
+use crate::pipeline;
+use crate::settings::Settings;
+use crate::stages::{Failure, Stage, Stages};
+use crate::telemetry::{Metric, Span};
+
+/// The reasons for which the normaliser refuses a frame, as it writes them before the message.
+const REFUSALS: [&str; 3] = ["invalid_frame", "invalid_signal", "missing_instrument"];
+/// The reason of a canary whose response is a success, but does not stand up to a check.
+const CHECK_FAILED: &str = "canary_check_failed";
+
+/// What a canary run gives back.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The pipeline's response.
+    pub response: Value,
+    /// What was checked in it.
+    pub checks: Vec<Check>,
+    /// The spans of the ingest stage.
+    pub spans: Vec<Span>,
+    /// Every counter, in the order they were raised.
+    pub metrics: Vec<Metric>,
+}
+
+impl Evidence {
+    /// Why the canary holds. None: it is a success.
+    #[must_use]
+    pub fn hold_reason(&self) -> Option<&str> {
+        if self.response["status"] != "success" {
+            return Some(self.response["reason"].as_str().unwrap_or(CHECK_FAILED));
+        }
+        self.checks
+            .iter()
+            .any(|check| !check.passed)
+            .then_some(CHECK_FAILED)
+    }
+
+    /// The run's output: `{response, checks, trace_id}`.
+    #[must_use]
+    pub fn output(&self) -> Value {
+        json!({
+            "response": self.response,
+            "checks": self.checks,
+            "trace_id": self.response["meta"]["trace_id"],
+        })
+    }
+}
+
+/// Runs the canary.
+pub async fn run(stages: &mut impl Stages, settings: &Settings) -> Evidence {
+    let mut canary = Canary {
+        stages,
+        settings,
+        spans: Vec::new(),
+        metrics: Vec::new(),
+    };
+    let response = canary.respond().await;
+    let Canary { spans, metrics, .. } = canary;
+    let checks = checks::check(&response, &settings.flags);
+    Evidence {
+        response,
+        checks,
+        spans,
+        metrics,
+    }
+}
+
+/// Has the deployed normaliser make an envelope of a frame: `{status: success, envelope, telemetry}`, or
+/// `{status: error, reason, details: {message}}` when it refuses the frame.
+///
+/// # Errors
+/// The stage failed by other than a refusal.
+pub(crate) async fn normalise(
+    stages: &mut impl Stages,
+    path: &str,
+    frame: Value,
+    settings: &Settings,
+) -> Result<Value, Failure> {
+    let task = json!({
+        "task": "normalise",
+        "path": path,
+        "frame": frame,
+        "fake": settings.flags.normaliser_is_fake(),
+    });
+    match stages.invoke(Stage::Ingest, task).await {
+        Ok(result) if result.is_object() => Ok(result),
+        Ok(_) => Err(Failure::Failed {
+            stage: Stage::Ingest,
+            text: "the output is no object".to_owned(),
+        }),
+        Err(failure) => refusal(&failure).ok_or(failure),
+    }
+}
+
+fn refusal(failure: &Failure) -> Option<Value> {
+    let Failure::InvalidInput { text, .. } = failure else {
+        return None;
+    };
+    let (reason, message) = text.split_once(": ")?;
+    REFUSALS
+        .contains(&reason)
+        .then(|| json!({ "status": "error", "reason": reason, "details": { "message": message } }))
+}
+
+struct Canary<'a, S> {
+    stages: &'a mut S,
+    settings: &'a Settings,
+    spans: Vec<Span>,
+    metrics: Vec<Metric>,
+}
+
+impl<S: Stages> Canary<'_, S> {
+    async fn respond(&mut self) -> Value {
+        if self.settings.flags.signals_ingest_enabled {
+            self.with_ingest().await
+        } else if self.settings.flags.mock_feed_runs() {
+            self.with_mock_feed().await
+        } else {
+            self.pipeline(&frames::baseline_envelope()).await
+        }
+    }
+
+    async fn with_ingest(&mut self) -> Value {
+        let frame = frames::ingest_frame();
+        let Ok(mut ingested) = normalise(self.stages, "ingest_frame", frame, self.settings).await
+        else {
+            return self.exception("ingest");
+        };
+        if ingested["status"] != "success" {
+            let rationale = format!("ingest_{}", status_of(&ingested));
+            return pipeline::hold(
+                "ingest_failed",
+                &rationale,
+                self.failed_meta("ingest", ingested),
+            );
+        }
+        // Telemetry that cannot be read is left for the check on it to find.
+        self.spans = Span::read_list(&ingested["telemetry"]["spans"]).unwrap_or_default();
+        self.metrics
+            .extend(Metric::read_list(&ingested["telemetry"]["metrics"]).unwrap_or_default());
+
+        let mut response = self.pipeline(&ingested["envelope"]).await;
+        if response["status"] == "success" {
+            write_trace_id(&mut ingested, &response["meta"]["trace_id"]);
+            response["meta"]["ingest"] = ingested;
+            if self.settings.flags.signals_mock_feed_enabled {
+                response["meta"]["mock_feed"] =
+                    match mock_feed::run(self.stages, self.settings).await {
+                        Ok(mock) => self.counted(mock),
+                        Err(_) => self.exception("mock_feed"),
+                    };
+            }
+        }
+        response
+    }
+
+    async fn with_mock_feed(&mut self) -> Value {
+        let Ok(mock) = mock_feed::run(self.stages, self.settings).await else {
+            return self.exception("mock_feed");
+        };
+        let result = self.counted(mock);
+        if result["status"] != "success" {
+            let rationale = format!("mock_feed_{}", status_of(&result));
+            let router_result = result["router_result"].clone();
+            let mut response = pipeline::hold(
+                "mock_feed_failed",
+                &rationale,
+                self.failed_meta("mock_feed", result),
+            );
+            response["router_result"] = router_result;
+            return response;
+        }
+        let mut response = self.pipeline(&frames::baseline_envelope()).await;
+        if response["status"] == "success" {
+            response["meta"]["mock_feed"] = result;
+        }
+        response
+    }
+
+    async fn pipeline(&mut self, envelope: &Value) -> Value {
+        let run = pipeline::run(self.stages, envelope, self.settings).await;
+        self.metrics.extend(run.metrics);
+        run.response
+    }
+
+    fn counted(&mut self, mock: MockRun) -> Value {
+        self.metrics.extend(mock.metrics);
+        mock.result
+    }
+
+    fn exception(&mut self, stage: &'static str) -> Value {
+        let run = pipeline::exception(stage);
+        self.metrics.extend(run.metrics);
+        run.response
+    }
+
+    fn failed_meta(&self, name: &str, result: Value) -> Value {
+        json!({ name: result, "pipeline_fake_mode": self.settings.fake_mode })
+    }
+}
+
+fn status_of(result: &Value) -> &str {
+    result["status"].as_str().unwrap_or("unknown")
+}
+
+/// A promotion asks that the telemetry names the trace. It is written after the envelope was digested, so that the
+/// trace id does not depend on itself.
+fn write_trace_id(ingested: &mut Value, trace_id: &Value) {
+    if let (Some(telemetry), Value::String(_)) = (ingested["telemetry"].as_object_mut(), trace_id) {
+        telemetry.insert("trace_id".to_owned(), trace_id.clone());
+    }
+}

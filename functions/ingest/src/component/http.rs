@@ -1,0 +1,99 @@
+//! A bounded GET through `wasi:http/client`.
+
+use super::bindings::wasi::http::client;
+use super::bindings::wasi::http::types::{ErrorCode, Fields, Method, Request, Response, Scheme};
+use super::bindings::wit_future;
+use crate::ports::{FetchError, Fetched};
+use crate::settings::Origin;
+use bulkhead_venues::HttpRequest;
+use wit_bindgen::StreamResult;
+
+/// How much of the body is asked for at a time, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Sends `request` to `origin` and reads the whole answer, of whose body at most `max_bytes` are accepted.
+pub(super) async fn fetch(
+    origin: &Origin,
+    request: &HttpRequest,
+    max_bytes: usize,
+) -> Result<Fetched, FetchError> {
+    let response = client::send(outgoing(origin, request)?)
+        .await
+        .map_err(refusal)?;
+    let status = response.get_status_code();
+    let retry_after = response
+        .get_headers()
+        .get("retry-after")
+        .into_iter()
+        .next()
+        .and_then(|value| String::from_utf8(value).ok());
+    let body = read_body(response, max_bytes).await?;
+    Ok(Fetched {
+        status,
+        retry_after,
+        body,
+    })
+}
+
+fn outgoing(origin: &Origin, request: &HttpRequest) -> Result<Request, FetchError> {
+    // Neither body nor trailers: the writer goes at once, which leaves its default for the host to read.
+    let (_, trailers) = wit_future::new(|| Ok(None));
+    let (outgoing, _transmitted) = Request::new(Fields::new(), None, trailers, None);
+    let scheme = if origin.is_tls {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
+    let path = format!("{}{}", origin.base_path, request.path_and_query);
+    outgoing
+        .set_method(&method(request.method))
+        .and_then(|()| outgoing.set_scheme(Some(&scheme)))
+        .and_then(|()| outgoing.set_authority(Some(&origin.authority)))
+        .and_then(|()| outgoing.set_path_with_query(Some(&path)))
+        .map_err(|()| FetchError::Denied("the host takes it for no valid request".to_owned()))?;
+    Ok(outgoing)
+}
+
+fn method(name: &str) -> Method {
+    match name {
+        "GET" => Method::Get,
+        other => Method::Other(other.to_owned()),
+    }
+}
+
+async fn read_body(response: Response, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
+    // Nothing goes wrong on this side that the host would have to hear of.
+    let (_, received) = wit_future::new(|| Ok(()));
+    let (mut stream, trailers) = Response::consume_body(response, received);
+    let mut body = Vec::new();
+    loop {
+        if body.capacity() - body.len() < CHUNK_BYTES {
+            body.reserve(CHUNK_BYTES);
+        }
+        let (status, read) = stream.read(body).await;
+        body = read;
+        if body.len() > max_bytes {
+            return Err(FetchError::TooLarge(max_bytes));
+        }
+        match status {
+            StreamResult::Complete(_) => {}
+            StreamResult::Dropped | StreamResult::Cancelled => break,
+        }
+    }
+    drop(stream);
+    // A body that was cut off ends its stream like one that is whole: only the trailers tell.
+    trailers.await.map_err(refusal)?;
+    Ok(body)
+}
+
+fn refusal(code: ErrorCode) -> FetchError {
+    match code {
+        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
+            FetchError::Denied(format!("{code:?}"))
+        }
+        ErrorCode::HttpResponseBodySize(_) => {
+            FetchError::Unavailable("the answer is larger than the host passes on".to_owned())
+        }
+        other => FetchError::Unavailable(format!("{other:?}")),
+    }
+}

@@ -1,0 +1,13 @@
+//! The words of the trading domain: pure, without I/O, importing no other crate of the project.
+
+pub mod bar;
+pub mod flag;
+pub mod instrument;
+pub mod intent;
+pub mod literal;
+pub mod memory;
+pub mod money;
+pub mod stage;
+pub mod timeframe;
+pub mod trace;
+pub mod trade;

@@ -1,0 +1,79 @@
+//! Binance spot REST.
+
+pub mod klines;
+
+use crate::VenueError;
+
+/// What Binance accepts as a symbol (error -1100 of the REST documentation).
+const SYMBOL_PATTERN: &str = "^[A-Z0-9-_.]{1,20}$";
+/// The longest symbol.
+const MAX_SYMBOL_CHARS: usize = 20;
+/// How much of a foreign text an error repeats.
+const MAX_TEXT_CHARS: usize = 200;
+
+/// The symbol of an instrument: the base and quote joined, in capitals. `BTC-USDT` is `BTCUSDT`.
+///
+/// # Errors
+/// The instrument holds characters that no symbol has, or is too long.
+pub fn symbol(instrument: &str) -> Result<String, VenueError> {
+    let joined: String = instrument
+        .chars()
+        .filter(|c| !matches!(c, '-' | '/'))
+        .collect::<String>()
+        .to_ascii_uppercase();
+    if is_symbol(&joined) {
+        Ok(joined)
+    } else {
+        Err(VenueError::Symbol {
+            name: cut(instrument),
+            pattern: SYMBOL_PATTERN,
+        })
+    }
+}
+
+/// Whether Binance accepts `text` as the name of a symbol.
+pub fn is_symbol(text: &str) -> bool {
+    (1..=MAX_SYMBOL_CHARS).contains(&text.len())
+        && text.bytes().all(|byte| {
+            byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_.".contains(&byte)
+        })
+}
+
+/// `text`, no longer than is readable in an error.
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_TEXT_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::symbol;
+
+    #[test]
+    fn an_instrument_becomes_a_symbol_by_joining_base_and_quote() {
+        for (instrument, expect) in [
+            ("BTC-USDT", "BTCUSDT"),
+            ("btc/usdt", "BTCUSDT"),
+            ("BTCUSDT", "BTCUSDT"),
+            ("1000SATS-USDT", "1000SATSUSDT"),
+        ] {
+            assert_eq!(symbol(instrument).unwrap(), expect);
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_symbol_can_have_is_refused() {
+        for name in [
+            "",
+            "-",
+            "BTC USDT",
+            "BTC&limit=1",
+            "БТЦ",
+            "ABCDEFGHIJKLMNOPQRSTU",
+        ] {
+            assert!(symbol(name).is_err(), "{name}");
+        }
+    }
+}

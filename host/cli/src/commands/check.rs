@@ -1,0 +1,50 @@
+//! `bulkhead check`: the manifest, every mistake at its line and column.
+
+use std::process::ExitCode;
+
+use bulkhead_manifest::{App, Role, Trigger};
+use serde_json::json;
+
+use crate::arguments::{Check, Global};
+use crate::deployment;
+use crate::output;
+
+pub fn run(global: &Global, _command: &Check) -> anyhow::Result<ExitCode> {
+    let (name, text) = deployment::manifest_text(global)?;
+    // A manifest that does not parse declares no variables: its own mistakes come first.
+    let supplied = App::parse(&name, &text)
+        .map(|app| deployment::variables(global, &app, |name| std::env::var(name).ok()))
+        .unwrap_or_default();
+    match App::check(&name, &text, &supplied) {
+        Ok(app) if global.json => {
+            output::json(&json!({"ok": true, "app": app, "problems": []}))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(app) => {
+            let stages = app
+                .components
+                .values()
+                .filter(|component| matches!(component.role, Role::Stage(_)))
+                .count();
+            let crons = app
+                .triggers
+                .iter()
+                .filter(|trigger| matches!(trigger, Trigger::Cron { .. }))
+                .count();
+            output::line(format!(
+                "{name}: {stages} stages, {} strategies, {crons} schedules, {} routes: no problem",
+                app.components.len() - stages,
+                app.triggers.len() - crons,
+            ))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) if global.json => {
+            output::json(&json!({"ok": false, "problems": problems}))?;
+            Ok(ExitCode::FAILURE)
+        }
+        Err(problems) => {
+            output::talk(problems.to_string());
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! One file a subcommand.
+
+pub mod canary;
+pub mod check;
+pub mod completions;
+pub mod doctor;
+pub mod invoke;
+pub mod kill;
+pub mod runs;
+pub mod status;
+pub mod up;

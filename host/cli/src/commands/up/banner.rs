@@ -1,0 +1,190 @@
+//! What `up` prints: what it serves, what each stage may reach, when each schedule fires next; and, at the end, what
+//! came of it.
+
+use bulkhead_manifest::{Component, Role, Trigger};
+use bulkhead_triggers::cron::{CronJob, Firing};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::super::status;
+use super::replay::Venue;
+use crate::arguments::Global;
+use crate::deployment::Deployment;
+use crate::output;
+
+/// Before the first run.
+pub fn print(
+    global: &Global,
+    deployment: &Deployment,
+    listener: &TcpListener,
+    jobs: &[CronJob],
+    venue: Option<&Venue>,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    let app = &deployment.app;
+    let now_ms = deployment.clock.now_ms();
+    let firings: Vec<(&CronJob, Option<i64>)> = jobs
+        .iter()
+        .map(|job| {
+            (
+                job,
+                job.schedule.next_after(now_ms).as_ref().map(Firing::at_ms),
+            )
+        })
+        .collect();
+    if global.json {
+        let routes: Vec<Value> = routes(deployment)
+            .map(|(route, component)| json!({"url": format!("http://{address}{route}"), "component": component}))
+            .collect();
+        let schedules: Vec<Value> = firings
+            .iter()
+            .map(|(job, next)| {
+                json!({
+                    "component": job.component,
+                    "schedule": job.schedule.to_string(),
+                    "next": next.map(output::instant),
+                })
+            })
+            .collect();
+        let reach: Vec<Value> = app
+            .components
+            .values()
+            .map(|component| json!({"component": component.name, "may": may(component)}))
+            .collect();
+        return output::line(
+            json!({
+                "application": app.name,
+                "market_data": venue.map(|venue| venue.description.clone()),
+                "routes": routes,
+                "authority": reach,
+                "schedules": schedules,
+            })
+            .to_string(),
+        );
+    }
+    output::line(format!(
+        "{} {} serves http://{address}",
+        app.name, app.version
+    ))?;
+    if let Some(venue) = venue {
+        output::line(format!("market data: {}", venue.description))?;
+    }
+    output::line("\nroutes")?;
+    for (route, component) in routes(deployment) {
+        output::line(format!("  http://{address}{route}  {component}"))?;
+    }
+    output::line("\nauthority")?;
+    for component in app.components.values() {
+        output::line(format!(
+            "  {:<24} {}",
+            component.name,
+            may(component).join("; ")
+        ))?;
+    }
+    output::line("\nschedules")?;
+    for (job, next) in firings {
+        output::line(format!(
+            "  {:<24} {:<24} next {}",
+            job.component,
+            job.schedule.to_string(),
+            next.map_or_else(|| "never".into(), output::instant),
+        ))?;
+    }
+    output::line("")
+}
+
+/// After the last run.
+pub async fn farewell(global: &Global, deployment: &Deployment) -> anyhow::Result<()> {
+    let total = deployment.supervisor.stats().total();
+    let bars: u64 = deployment
+        .store
+        .series()
+        .await?
+        .iter()
+        .map(|series| series.count)
+        .sum();
+    let counts = status::counts(&*deployment.store).await?;
+    if global.json {
+        let documents: serde_json::Map<String, Value> = counts
+            .iter()
+            .map(|(collection, _, count)| ((*collection).to_owned(), (*count).into()))
+            .collect();
+        return output::line(
+            json!({"bars": bars, "documents": documents, "runs": total}).to_string(),
+        );
+    }
+    let mut parts = vec![format!("{bars} bars")];
+    parts.extend(
+        counts
+            .iter()
+            .map(|(_, words, count)| format!("{count} {words}")),
+    );
+    output::line(parts.join(", "))?;
+    output::line(format!(
+        "runs: {} success, {} hold, {} skipped, {} missed, {} failed",
+        total.success, total.hold, total.skipped, total.missed, total.failed
+    ))
+}
+
+fn routes(deployment: &Deployment) -> impl Iterator<Item = (String, &str)> {
+    deployment
+        .app
+        .triggers
+        .iter()
+        .filter_map(|trigger| match trigger {
+            Trigger::Http {
+                route, component, ..
+            } => Some((route.to_string(), component.as_str())),
+            Trigger::Cron { .. } => None,
+        })
+}
+
+/// What a component may do, in the manifest's words.
+fn may(component: &Component) -> Vec<String> {
+    if matches!(component.role, Role::Strategy { .. }) {
+        return vec!["nothing: a strategy has no authority".into()];
+    }
+    let mut list = Vec::new();
+    for rule in &component.egress {
+        let paths: Vec<&str> = rule.paths.iter().map(|path| path.as_str()).collect();
+        list.push(format!(
+            "{} {} {}{}",
+            rule.class.as_str(),
+            rule.methods.join(","),
+            rule.host.text,
+            paths.join(","),
+        ));
+    }
+    if list.is_empty() {
+        list.push("no network".into());
+    }
+    let names = |patterns: &[bulkhead_manifest::CollectionPattern]| {
+        let names: Vec<&str> = patterns
+            .iter()
+            .map(|pattern| pattern.text.as_str())
+            .collect();
+        names.join(",")
+    };
+    if !component.documents.read.is_empty() {
+        list.push(format!("read {}", names(&component.documents.read)));
+    }
+    if !component.documents.write.is_empty() {
+        list.push(format!("write {}", names(&component.documents.write)));
+    }
+    match (component.market_data.read, component.market_data.append) {
+        (true, true) => list.push("read and append bars".into()),
+        (true, false) => list.push("read bars".into()),
+        (false, true) => list.push("append bars".into()),
+        (false, false) => {}
+    }
+    if !component.strategies.is_empty() {
+        list.push(format!("ask {}", component.strategies.join(",")));
+    }
+    if !component.invoke.is_empty() {
+        list.push(format!(
+            "invoke {} in fake mode",
+            component.invoke.join(",")
+        ));
+    }
+    list
+}

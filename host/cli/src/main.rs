@@ -1,0 +1,69 @@
+//! The `bulkhead` command.
+//!
+//! stdout is data, stderr is talk. Exit status: 0 done, 1 refused or failed, 2 wrong usage.
+
+mod arguments;
+mod commands;
+mod deployment;
+mod journal;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_logging(arguments.global.verbose);
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let global = &arguments.global;
+    match arguments.command {
+        Command::Check(command) => return commands::check::run(global, &command),
+        Command::Completions(command) => return commands::completions::run(&command),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Up(command) => commands::up::run(global, command).await,
+            Command::Canary(command) => commands::canary::run(global, command).await,
+            Command::Invoke(command) => commands::invoke::run(global, command).await,
+            Command::Status(command) => commands::status::run(global, &command).await,
+            Command::Runs(command) => commands::runs::run(global, command).await,
+            Command::Kill(command) => commands::kill::run(global, command).await,
+            Command::Doctor(command) => commands::doctor::run(global, &command).await,
+            Command::Check(command) => commands::check::run(global, &command),
+            Command::Completions(command) => commands::completions::run(&command),
+        }
+    })
+}
+
+/// Talk goes to stderr. `BULKHEAD_LOG` takes `tracing`'s filter syntax and wins over `-v`.
+fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("BULKHEAD_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::wants_colour(&std::io::stderr()))
+        .init();
+}

@@ -1,0 +1,109 @@
+//! Names in the manifest that must be the names of something else in it.
+
+use std::collections::BTreeMap;
+
+use crate::component::ReadComponent;
+use crate::names::did_you_mean;
+use crate::problem::{Findings, quoted};
+use crate::role::Role;
+use crate::section::{Located, Section};
+
+/// Notes each name of a component or a strategy that is not there, or is not what it must be.
+pub(crate) fn check_references(
+    found: &mut Findings<'_>,
+    root: &Section<'_>,
+    components: &[ReadComponent],
+    named_by_triggers: &[Located<String>],
+) {
+    let component_section = root.section(&mut Findings::new(found.source), "component", "");
+    let declared: Vec<&str> = component_section
+        .iter()
+        .flat_map(|section| section.entries())
+        .map(|(name, _)| name.value)
+        .collect();
+    let role_of = |name: &str| {
+        components
+            .iter()
+            .find(|read| read.component.name == name)?
+            .role
+            .as_ref()
+    };
+
+    let mut strategies: BTreeMap<&str, &str> = BTreeMap::new();
+    for read in components {
+        let Some(strategy) = &read.strategy else {
+            continue;
+        };
+        if let Some(first) = strategies.insert(&strategy.value, &read.component.name) {
+            found.add(
+                &strategy.span,
+                format!(
+                    "the strategy {} is the component `{first}` already",
+                    quoted(&strategy.value)
+                ),
+            );
+        }
+    }
+    for named in named_by_triggers {
+        let name = named.value.as_str();
+        if !declared.contains(&name) {
+            let hint = did_you_mean(name, declared.iter().copied());
+            found.push(
+                &named.span,
+                format!("there is no component {}", quoted(name)),
+                hint,
+            );
+        } else if let Some(Role::Strategy { .. }) = role_of(name) {
+            let message = format!(
+                "the component `{name}` is a strategy, which no trigger runs: stages ask it"
+            );
+            found.add(&named.span, message);
+        }
+    }
+    for read in components {
+        let own_name = read.component.name.as_str();
+        for invoked in &read.invoke {
+            check_invoked(found, invoked, own_name, &declared, role_of(&invoked.value));
+        }
+        for strategy in read
+            .strategies
+            .iter()
+            .filter(|strategy| !strategies.contains_key(strategy.value.as_str()))
+        {
+            let message = format!("there is no strategy {}", quoted(&strategy.value));
+            found.push(
+                &strategy.span,
+                message,
+                did_you_mean(&strategy.value, strategies.keys().copied()),
+            );
+        }
+    }
+}
+
+fn check_invoked(
+    found: &mut Findings<'_>,
+    invoked: &Located<String>,
+    own_name: &str,
+    declared: &[&str],
+    role: Option<&Role>,
+) {
+    let name = invoked.value.as_str();
+    if name == own_name {
+        found.add(
+            &invoked.span,
+            format!("the component `{own_name}` may not invoke itself"),
+        );
+    } else if !declared.contains(&name) {
+        let hint = did_you_mean(name, declared.iter().copied());
+        found.push(
+            &invoked.span,
+            format!("there is no component {}", quoted(name)),
+            hint,
+        );
+    } else if let Some(Role::Strategy { .. }) = role {
+        found.add(
+            &invoked.span,
+            format!("the component `{name}` is a strategy: only stages can be invoked"),
+        );
+    }
+}

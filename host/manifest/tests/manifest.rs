@@ -1,0 +1,253 @@
+//! The manifest as a whole: the project's own, and every mistake at its place.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bulkhead_manifest::{App, EgressClass, Problems, ResolvedApp, Role, Route, StageKind, Trigger};
+
+const MINIMAL: &str = r#"spin_manifest_version = 2
+
+[application]
+name = "minimal"
+
+[variables]
+venue = { required = true }
+token = { default = "hunter2", secret = true }
+
+[component.execute]
+source = "execute.wasm"
+allowed_outbound_hosts = ["https://{{ venue }}"]
+
+[component.execute.variables]
+token = "Bearer {{ token }}"
+plain = "plain"
+
+[component.execute.tool.bulkhead]
+stage = "execute"
+
+[[component.execute.tool.bulkhead.egress]]
+host = "https://{{ venue }}"
+class = "order-entry"
+methods = ["POST"]
+paths = ["/v2/orders"]
+"#;
+
+fn project_manifest() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spin.toml");
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn check(text: &str) -> Result<ResolvedApp, Problems> {
+    App::check("spin.toml", text, &BTreeMap::new())
+}
+
+fn supplied(name: &str, value: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(name.to_owned(), value.to_owned())])
+}
+
+#[test]
+fn the_projects_own_manifest_has_no_problem() {
+    let app = check(&project_manifest()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(app.name, "bulkhead");
+    let stages = app
+        .components
+        .values()
+        .filter_map(|component| component.role.stage());
+    assert_eq!(
+        stages.collect::<std::collections::BTreeSet<_>>().len(),
+        StageKind::ALL.len()
+    );
+}
+
+#[test]
+fn the_projects_ingest_stage_is_read_in_full() {
+    let text = project_manifest();
+    let app = check(&text).unwrap();
+    let ingest = &app.components["ingest"];
+    assert_eq!(ingest.role, Role::Stage(StageKind::Ingest));
+    assert_eq!(
+        ingest.source,
+        PathBuf::from("target/components/ingest.wasm")
+    );
+    assert_eq!(
+        ingest.variables["market_data_url"].value,
+        "http://127.0.0.1:7878"
+    );
+    assert_eq!(ingest.egress[0].host.text, "http://127.0.0.1:7878");
+    assert_eq!(ingest.egress[0].class, EgressClass::MarketData);
+    assert!(ingest.market_data.read && ingest.market_data.append);
+    let line_of = |wanted: &str| text.lines().position(|line| line == wanted).unwrap() + 1;
+    assert_eq!(ingest.lines.component, line_of("[component.ingest]"));
+    assert_eq!(
+        ingest.lines.documents,
+        line_of("[component.ingest.tool.bulkhead.documents]")
+    );
+    assert_eq!(
+        ingest.egress[0].line,
+        line_of("[[component.ingest.tool.bulkhead.egress]]")
+    );
+    let route = Route::Exact("/ingest".to_owned());
+    assert!(
+        app.triggers
+            .iter()
+            .any(|t| matches!(t, Trigger::Http { route: r, .. } if *r == route))
+    );
+}
+
+#[test]
+fn a_supplied_value_takes_the_place_of_the_default() {
+    let app = App::parse("spin.toml", &project_manifest()).unwrap();
+    let app = app
+        .resolve(&supplied("market_data_url", "https://api.binance.com"))
+        .unwrap();
+    assert_eq!(
+        app.components["ingest"].egress[0].host.text,
+        "https://api.binance.com"
+    );
+}
+
+#[test]
+fn a_required_variable_without_a_value_is_reported_where_it_is_declared() {
+    let app = App::parse("spin.toml", MINIMAL).unwrap();
+    let problems = app.resolve(&BTreeMap::new()).unwrap_err();
+    let places: Vec<_> = problems
+        .as_slice()
+        .iter()
+        .map(|p| (p.line, p.column))
+        .collect();
+    assert_eq!(places, [(7, 1)]);
+    assert_eq!(
+        problems.as_slice()[0].message,
+        "the required variable `venue` has no value"
+    );
+}
+
+#[test]
+fn a_value_that_makes_no_host_is_reported_where_the_host_stands() {
+    let app = App::parse("spin.toml", MINIMAL).unwrap();
+    let problems = app
+        .resolve(&supplied("venue", "api.example.com/v2"))
+        .unwrap_err();
+    let places: Vec<_> = problems
+        .as_slice()
+        .iter()
+        .map(|p| (p.line, p.column))
+        .collect();
+    assert_eq!(places, [(12, 27), (22, 8)]);
+}
+
+#[test]
+fn a_supplied_value_without_a_variable_is_a_problem() {
+    let app = App::parse("spin.toml", MINIMAL).unwrap();
+    let mut values = supplied("venue", "api.example.com");
+    values.insert("tokn".to_owned(), "x".to_owned());
+    let problems = app.resolve(&values).unwrap_err();
+    assert_eq!(
+        problems.as_slice()[0].hint.as_deref(),
+        Some("did you mean `token`?")
+    );
+}
+
+#[test]
+fn a_secret_reaches_the_component_and_is_never_shown() {
+    let app = App::parse("spin.toml", MINIMAL).unwrap();
+    let resolved = app.resolve(&supplied("venue", "api.example.com")).unwrap();
+    assert_eq!(
+        resolved.components["execute"].variables["token"].value,
+        "Bearer hunter2"
+    );
+    assert_eq!(
+        resolved.components["execute"].variables["plain"].shown(),
+        "plain"
+    );
+    for shown in [
+        serde_json::to_string(&app).unwrap(),
+        serde_json::to_string(&resolved).unwrap(),
+        format!("{resolved:?}"),
+        format!("{:?}", app.variables),
+    ] {
+        assert!(
+            shown.contains("***") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn problems_are_serialised_with_their_places() {
+    let problems = check("spin_manifest_version = 3\n[application]\nname = \"a\"\n").unwrap_err();
+    let expected = serde_json::json!([{
+        "file": "spin.toml", "line": 1, "column": 25, "message": "`spin_manifest_version` must be 2",
+        "hint": "write `spin_manifest_version = 2` at the top",
+    }]);
+    assert_eq!(serde_json::to_value(&problems).unwrap(), expected);
+}
+
+/// Each file of `tests/bad` against the snapshot of the same name beside it.
+#[test]
+fn every_mistake_is_reported_at_its_line_and_column() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
+    files.sort();
+    assert!(files.len() >= 40, "only {} files", files.len());
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(&folder);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for file in files {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            let text = std::fs::read_to_string(&file).unwrap();
+            let problems = match check(&text) {
+                Err(problems) => problems,
+                Ok(_) => panic!("{name} has no problem"),
+            };
+            insta::assert_snapshot!(name, problems.to_string());
+        }
+    });
+}
+
+#[test]
+fn problems_come_sorted_by_place() {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad/many.toml"))
+            .unwrap();
+    let problems = check(&text).unwrap_err();
+    let places: Vec<_> = problems
+        .as_slice()
+        .iter()
+        .map(|p| (p.line, p.column))
+        .collect();
+    assert!(places.len() >= 15, "{problems}");
+    assert!(places.is_sorted());
+}
+
+#[test]
+fn a_manifest_that_is_too_large_is_refused_unread() {
+    let text = " ".repeat(bulkhead_manifest::MAX_MANIFEST_BYTES + 1);
+    assert_eq!(check(&text).unwrap_err().as_slice().len(), 1);
+}
+
+#[test]
+fn the_list_of_problems_is_bounded_and_says_how_many_more_there_are() {
+    let mut text =
+        String::from("spin_manifest_version = 2\n[application]\nname = \"a\"\n[variables]\n");
+    for index in 0..bulkhead_manifest::MAX_PROBLEMS + 5 {
+        text.push_str(&format!("v{index} = 1\n"));
+    }
+    let problems = check(&text).unwrap_err();
+    assert_eq!(
+        (problems.as_slice().len(), problems.omitted()),
+        (bulkhead_manifest::MAX_PROBLEMS, 5)
+    );
+    assert!(problems.to_string().ends_with("and 5 more problems"));
+}

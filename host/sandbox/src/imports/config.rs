@@ -1,0 +1,16 @@
+use crate::bindings::wasi::config::store::{Error, Host};
+use crate::state::RunState;
+
+impl Host for RunState {
+    fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, Error>> {
+        Ok(Ok(self.spec().variables.get(&key).cloned()))
+    }
+
+    fn get_all(&mut self) -> wasmtime::Result<Result<Vec<(String, String)>, Error>> {
+        let pairs = &self.spec().variables;
+        Ok(Ok(pairs
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()))
+    }
+}

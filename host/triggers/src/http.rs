@@ -1,0 +1,21 @@
+//! HTTP: one route a stage.
+//!
+//! `POST` with a JSON body runs the stage with that input, `GET` runs it with `{}`; `?fake_mode=1` runs it in fake
+//! mode. The answer is `200` with `{"run_id","outcome","reason","output","attempts"}`, or a problem of RFC 9457
+//! (`application/problem+json`) whose `type` is `urn:bulkhead:problem:` and the stable reason, and whose `instance`
+//! is the run id where there was a run. `GET /health` and `GET /healthz` answer `{"status":"ok"}`.
+//!
+//! A client that hangs up does not stop the run that it started: a run that trades must not be cut short by a
+//! connection. A request that a browser sends from a page of another site is refused, because a request alone
+//! starts a run.
+
+mod answer;
+mod problem;
+mod request;
+mod route;
+mod server;
+
+pub use route::{Route, RouteError};
+pub use server::{
+    Bounds, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_HEADERS, serve, serve_within,
+};

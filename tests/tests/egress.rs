@@ -1,0 +1,254 @@
+//! Every vector of the egress gate, driven through a real guest: what is denied there reaches no address.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bulkhead_grants::dial::Connector;
+use bulkhead_grants::egress::{BoxFuture, EgressClass, EgressGrant, EgressRule, StaticResolver};
+use bulkhead_stage::Finished;
+use bulkhead_store::{Key, Store as _, Write};
+use bulkhead_tests::{Bench, NOW_MS, guest};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+/// Denials that must get as far as the gate. The rest are requests that WASI's own types cannot even express: their
+/// authority, method or header is refused before there is a request.
+const AT_THE_GATE: usize = 200;
+
+/// Permitted requests that must connect, once each.
+const CONNECTED: usize = 30;
+
+/// Vectors that WASI's types turn into another request before there is anything to judge: a missing scheme becomes
+/// https, an empty path becomes `/`, a fragment is cut off. The gate judges what is left, which is what is sent.
+const REWRITTEN_BY_WASI: [(&str, &str); 5] = [
+    ("scheme", "no scheme"),
+    ("path", "empty"),
+    ("path", "/v2/bars#x"),
+    ("path", "/v2/bars#/../v1"),
+    ("path", "/v2/bars?x=#y"),
+];
+
+#[derive(Deserialize)]
+struct Vector {
+    group: String,
+    name: String,
+    grant: String,
+    method: String,
+    scheme: Option<String>,
+    authority: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    resolve: BTreeMap<String, Vec<IpAddr>>,
+    switches: Option<Switches>,
+    mode: Option<String>,
+    rebind: Option<BTreeMap<String, Vec<IpAddr>>>,
+    expect: Value,
+}
+
+#[derive(Deserialize)]
+struct Switches {
+    exec_kill_switch: Option<String>,
+    execution_kill_switch: Option<String>,
+    risk_management: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Grant {
+    component: String,
+    component_line: u32,
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+struct Rule {
+    line: u32,
+    host: String,
+    class: String,
+    methods: Vec<String>,
+    paths: Vec<String>,
+}
+
+/// Counts, and connects to nothing.
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+impl Connector for Counter {
+    fn connect(&self, _address: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::ready(Err(
+            io::ErrorKind::ConnectionRefused.into()
+        )))
+    }
+}
+
+fn data(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/grants/tests");
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+fn grants() -> BTreeMap<String, EgressGrant> {
+    let grants: BTreeMap<String, Grant> =
+        serde_json::from_str(&data("egress_grants.json")).unwrap();
+    grants
+        .into_iter()
+        .map(|(name, grant)| {
+            let rules = grant.rules.into_iter().map(rule).collect();
+            (
+                name,
+                EgressGrant {
+                    component: grant.component,
+                    component_line: grant.component_line,
+                    rules,
+                },
+            )
+        })
+        .collect()
+}
+
+fn rule(rule: Rule) -> EgressRule {
+    EgressRule {
+        host: rule.host.parse().unwrap(),
+        class: match rule.class.as_str() {
+            "market-data" => EgressClass::MarketData,
+            "account" => EgressClass::Account,
+            "order-entry" => EgressClass::OrderEntry,
+            "cancel" => EgressClass::Cancel,
+            other => panic!("class {other}"),
+        },
+        methods: rule.methods.iter().map(|m| m.parse().unwrap()).collect(),
+        paths: rule.paths.iter().map(|p| p.parse().unwrap()).collect(),
+        manifest_line: rule.line,
+    }
+}
+
+/// The switches' documents as the vector has them; all off when it says nothing. A body that no store accepts stands
+/// for a document that is not there.
+async fn set_switches(bench: &Bench, switches: &Switches) {
+    for (collection, id, body) in [
+        (
+            "ops",
+            "execution_kill_switch",
+            &switches.execution_kill_switch,
+        ),
+        ("systemStatus", "risk_management", &switches.risk_management),
+    ] {
+        let key = Key::new(collection, id).unwrap();
+        let delete = Write::Delete {
+            key: key.clone(),
+            expected_revision: None,
+        };
+        bench.store.commit(vec![delete], NOW_MS).await.unwrap();
+        if let Some(body) = body
+            .clone()
+            .filter(|body| serde_json::from_str::<Value>(body).is_ok())
+        {
+            let write = Write::Create { key, body };
+            bench.store.commit(vec![write], NOW_MS).await.unwrap();
+        }
+    }
+}
+
+async fn send(vector: &Vector, grant: &EgressGrant) -> (Finished, usize) {
+    let mut spec = guest("guest");
+    spec.egress = grant.clone();
+    let off = Switches {
+        exec_kill_switch: Some("0".into()),
+        execution_kill_switch: Some(r#"{"enabled":false}"#.into()),
+        risk_management: Some(r#"{"trading_enabled":true}"#.into()),
+    };
+    let switches = vector.switches.as_ref().unwrap_or(&off);
+    if let Some(value) = &switches.exec_kill_switch {
+        spec.variables
+            .insert("exec_kill_switch".into(), value.clone());
+    }
+    let mut resolver = StaticResolver::new();
+    for (name, addresses) in &vector.resolve {
+        resolver = resolver.answer(name, addresses.iter().copied());
+    }
+    for (name, addresses) in vector.rebind.iter().flatten() {
+        resolver = resolver.answer(name, addresses.iter().copied());
+    }
+    let counter = Arc::new(Counter::default());
+    let bench = Bench::with(vec![spec], resolver, counter.clone());
+    set_switches(&bench, switches).await;
+    let input = json!({
+        "program": "fetch",
+        "method": vector.method,
+        "scheme": vector.scheme,
+        "authority": vector.authority,
+        "path": vector.path,
+        "headers": vector.headers,
+    })
+    .to_string();
+    if vector.rebind.is_some() {
+        let first = bench.run("guest", &input).await;
+        assert_eq!(
+            first.usage.denials,
+            [],
+            "{}: the first answer is fine",
+            vector.name
+        );
+    }
+    let before = counter.0.load(Ordering::SeqCst);
+    let finished = if vector.mode.is_some() {
+        bench.run_fake("guest", &input).await
+    } else {
+        bench.run("guest", &input).await
+    };
+    (finished, counter.0.load(Ordering::SeqCst) - before)
+}
+
+#[tokio::test]
+async fn a_guest_reaches_what_is_granted_and_no_address_beyond_it() {
+    let grants = grants();
+    let (mut at_the_gate, mut connected) = (0, 0);
+    let mut wrong = Vec::new();
+    for line in data("egress_vectors.jsonl").lines() {
+        let vector: Vector = serde_json::from_str(line).unwrap();
+        if REWRITTEN_BY_WASI.contains(&(&vector.group, &vector.name)) {
+            continue;
+        }
+        let (finished, connections) = send(&vector, &grants[&vector.grant]).await;
+        let output: Value = finished
+            .result
+            .as_ref()
+            .map(|report| serde_json::from_str(&report.output).unwrap())
+            .unwrap_or_default();
+        let denied = finished
+            .usage
+            .denials
+            .first()
+            .map(|denial| denial.reason.as_str());
+        let right = match vector.expect["reason"].as_str() {
+            // WASI's types, or its own list of forbidden headers, may be stricter than the gate: then nothing is sent.
+            None => {
+                connected += connections;
+                denied.is_none() && connections <= 1
+            }
+            Some(reason) => {
+                at_the_gate += usize::from(denied.is_some());
+                let at_the_gate = denied.is_none() || denied == Some(reason);
+                connections == 0 && at_the_gate && output["refused"].is_string()
+            }
+        };
+        if !right {
+            wrong.push(format!(
+                "{}: {}: {connections} connections, denied {denied:?}, output {output}, expected {}",
+                vector.group, vector.name, vector.expect
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        at_the_gate >= AT_THE_GATE,
+        "only {at_the_gate} denials at the gate"
+    );
+    assert!(connected >= CONNECTED, "only {connected} connections");
+}
