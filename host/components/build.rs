@@ -90,6 +90,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     compose_stages(&built, &root.join("wit"), &out)?;
 
+    inputs.extend(manifests(&inputs));
+    inputs.insert(root.join("Cargo.toml"));
     inputs.insert(root.join("Cargo.lock"));
     inputs.insert(root.join("wit"));
     inputs.insert(root.join("functions/spin/store/wit"));
@@ -198,6 +200,19 @@ fn dependencies(file: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
         .split_whitespace()
         .map(|path| PathBuf::from(path.replace('\u{0}', " ")))
         .collect())
+}
+
+/// The manifests of the packages that `sources` belong to.
+fn manifests(sources: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    sources
+        .iter()
+        .filter_map(|source| {
+            source
+                .ancestors()
+                .map(|folder| folder.join("Cargo.toml"))
+                .find(|manifest| manifest.exists())
+        })
+        .collect()
 }
 
 /// Leaves a file alone that already holds `bytes`, so that its age tells when it last changed.

@@ -13,7 +13,7 @@ use bulkhead_sandbox::{
     CodeCache, ComponentSpec, Foundation, MarketDataGrant, Role, RunLimits, Sandbox, StageKind,
 };
 use bulkhead_stage::{Finished, Invocation, ManualClock, Runner as _, TriggerKind};
-use bulkhead_store::MemoryStore;
+use bulkhead_store::{MemoryStore, Store};
 
 /// The instant at which the bench's clock stands, in Unix milliseconds.
 pub const NOW_MS: i64 = 1_700_000_000_000;
@@ -114,24 +114,10 @@ impl Bench {
     ) -> Self {
         let store = Arc::new(MemoryStore::new(NOW_MS));
         let clock = ManualClock::at(NOW_MS);
-        let dialer = match Dialer::with(connector, rustls::RootCertStore::empty()) {
-            Ok(dialer) => dialer,
-            Err(error) => panic!("{error}"),
-        };
-        let foundation = Foundation {
-            clock: Arc::new(clock.clone()),
-            store: store.clone(),
-            resolver: Arc::new(resolver),
-            dialer,
-            cache: cache(),
-        };
-        match Sandbox::new(foundation, specs) {
-            Ok(sandbox) => Self {
-                sandbox,
-                store,
-                clock,
-            },
-            Err(errors) => panic!("{errors:#?}"),
+        Self {
+            sandbox: sandbox(specs, store.clone(), clock.clone(), resolver, connector),
+            store,
+            clock,
         }
     }
 
@@ -143,6 +129,40 @@ impl Bench {
     /// Runs a component once, in fake mode.
     pub async fn run_fake(&self, component: &str, input: &str) -> Finished {
         self.sandbox.run(component, invocation(input, true)).await
+    }
+}
+
+/// A sandbox of these components over any store, which reaches no address by name.
+///
+/// # Panics
+/// A component does not load.
+pub fn sandbox_over(store: Arc<dyn Store>, specs: Vec<ComponentSpec>) -> Sandbox {
+    let clock = ManualClock::at(NOW_MS);
+    let connector = Arc::new(TcpConnector);
+    sandbox(specs, store, clock, StaticResolver::new(), connector)
+}
+
+fn sandbox(
+    specs: Vec<ComponentSpec>,
+    store: Arc<dyn Store>,
+    clock: ManualClock,
+    resolver: StaticResolver,
+    connector: Arc<dyn Connector>,
+) -> Sandbox {
+    let dialer = match Dialer::with(connector, rustls::RootCertStore::empty()) {
+        Ok(dialer) => dialer,
+        Err(error) => panic!("{error}"),
+    };
+    let foundation = Foundation {
+        clock: Arc::new(clock),
+        store,
+        resolver: Arc::new(resolver),
+        dialer,
+        cache: cache(),
+    };
+    match Sandbox::new(foundation, specs) {
+        Ok(sandbox) => sandbox,
+        Err(errors) => panic!("{errors:#?}"),
     }
 }
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bulkhead_grants::dial::Connector;
 use bulkhead_grants::egress::{BoxFuture, EgressClass, EgressGrant, EgressRule, StaticResolver};
@@ -16,7 +16,8 @@ use bulkhead_store::{Key, Store as _, Write};
 use bulkhead_tests::{Bench, NOW_MS, guest};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 /// Denials that must get as far as the gate. The rest are requests that WASI's own types cannot even express: their
 /// authority, method or header is refused before there is a request.
@@ -49,6 +50,7 @@ struct Vector {
     switches: Option<Switches>,
     mode: Option<String>,
     rebind: Option<BTreeMap<String, Vec<IpAddr>>>,
+    redirected_from: Option<String>,
     expect: Value,
 }
 
@@ -57,6 +59,7 @@ struct Switches {
     exec_kill_switch: Option<String>,
     execution_kill_switch: Option<String>,
     risk_management: Option<String>,
+    trading_gate: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +89,47 @@ impl Connector for Counter {
             io::ErrorKind::ConnectionRefused.into()
         )))
     }
+}
+
+/// Leads every connection to one listener, and remembers the addresses that were dialled.
+struct ToVenue {
+    venue: SocketAddr,
+    dialled: Mutex<Vec<SocketAddr>>,
+}
+
+impl ToVenue {
+    fn dialled(&self) -> Vec<SocketAddr> {
+        self.dialled.lock().unwrap().clone()
+    }
+}
+
+impl Connector for ToVenue {
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
+        self.dialled.lock().unwrap().push(address);
+        Box::pin(TcpStream::connect(self.venue))
+    }
+}
+
+/// A venue that answers `GET /301` and the like with that status, and leads to `location`.
+async fn redirecting(location: String) -> Arc<ToVenue> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let venue = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let read = stream.read(&mut request).await.unwrap();
+            let status =
+                std::str::from_utf8(&request[..read]).unwrap()["GET /".len()..][..3].to_owned();
+            let answer = format!(
+                "HTTP/1.1 {status} Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    Arc::new(ToVenue {
+        venue,
+        dialled: Mutex::default(),
+    })
 }
 
 fn data(name: &str) -> String {
@@ -138,6 +182,7 @@ async fn set_switches(bench: &Bench, switches: &Switches) {
             &switches.execution_kill_switch,
         ),
         ("systemStatus", "risk_management", &switches.risk_management),
+        ("systemStatus", "trading_gate", &switches.trading_gate),
     ] {
         let key = Key::new(collection, id).unwrap();
         let delete = Write::Delete {
@@ -155,30 +200,16 @@ async fn set_switches(bench: &Bench, switches: &Switches) {
     }
 }
 
-async fn send(vector: &Vector, grant: &EgressGrant) -> (Finished, usize) {
-    let mut spec = guest("guest");
-    spec.egress = grant.clone();
-    let off = Switches {
-        exec_kill_switch: Some("0".into()),
-        execution_kill_switch: Some(r#"{"enabled":false}"#.into()),
-        risk_management: Some(r#"{"trading_enabled":true}"#.into()),
-    };
-    let switches = vector.switches.as_ref().unwrap_or(&off);
-    if let Some(value) = &switches.exec_kill_switch {
-        spec.variables
-            .insert("exec_kill_switch".into(), value.clone());
-    }
-    let mut resolver = StaticResolver::new();
-    for (name, addresses) in &vector.resolve {
-        resolver = resolver.answer(name, addresses.iter().copied());
-    }
-    for (name, addresses) in vector.rebind.iter().flatten() {
-        resolver = resolver.answer(name, addresses.iter().copied());
-    }
-    let counter = Arc::new(Counter::default());
-    let bench = Bench::with(vec![spec], resolver, counter.clone());
-    set_switches(&bench, switches).await;
-    let input = json!({
+fn resolver(vector: &Vector) -> StaticResolver {
+    let answers = vector.resolve.iter().chain(vector.rebind.iter().flatten());
+    answers.fold(StaticResolver::new(), |resolver, (name, addresses)| {
+        resolver.answer(name, addresses.iter().copied())
+    })
+}
+
+/// The input that makes the guest send the vector's request.
+fn fetch(vector: &Vector) -> String {
+    json!({
         "program": "fetch",
         "method": vector.method,
         "scheme": vector.scheme,
@@ -186,7 +217,28 @@ async fn send(vector: &Vector, grant: &EgressGrant) -> (Finished, usize) {
         "path": vector.path,
         "headers": vector.headers,
     })
-    .to_string();
+    .to_string()
+}
+
+async fn send(vector: &Vector, grant: &EgressGrant) -> (Finished, usize) {
+    let mut spec = guest("guest");
+    spec.egress = grant.clone();
+    let off = Switches {
+        exec_kill_switch: Some("0".into()),
+        execution_kill_switch: Some(r#"{"enabled":false}"#.into()),
+        risk_management: Some(r#"{"trading_enabled":true}"#.into()),
+        trading_gate: None,
+    };
+    let switches = vector.switches.as_ref().unwrap_or(&off);
+    if let Some(value) = &switches.exec_kill_switch {
+        spec.variables
+            .insert("exec_kill_switch".into(), value.clone());
+    }
+    let resolver = resolver(vector);
+    let counter = Arc::new(Counter::default());
+    let bench = Bench::with(vec![spec], resolver, counter.clone());
+    set_switches(&bench, switches).await;
+    let input = fetch(vector);
     if vector.rebind.is_some() {
         let first = bench.run("guest", &input).await;
         assert_eq!(
@@ -251,4 +303,65 @@ async fn a_guest_reaches_what_is_granted_and_no_address_beyond_it() {
         "only {at_the_gate} denials at the gate"
     );
     assert!(connected >= CONNECTED, "only {connected} connections");
+}
+
+/// Denied places that a redirect leads to.
+const DENIED_REDIRECTS: usize = 17;
+
+/// A rule of its own for the venue that redirects, beside those of the vector's grant.
+fn and_the_venue(mut grant: EgressGrant) -> EgressGrant {
+    grant.rules.push(EgressRule {
+        host: "http://venue.example".parse().unwrap(),
+        class: EgressClass::MarketData,
+        methods: vec!["GET".parse().unwrap()],
+        paths: vec!["/*".parse().unwrap()],
+        manifest_line: 1,
+    });
+    grant
+}
+
+#[tokio::test]
+async fn a_guest_sees_a_redirect_to_a_denied_place_and_cannot_follow_it() {
+    let grants = grants();
+    let venue_address = "93.184.216.34".parse().unwrap();
+    let mut redirects = 0;
+    for line in data("egress_vectors.jsonl").lines() {
+        let vector: Vector = serde_json::from_str(line).unwrap();
+        let Some(reason) = vector.expect["reason"].as_str() else {
+            continue;
+        };
+        if vector.redirected_from.is_none() {
+            continue;
+        }
+        redirects += 1;
+        let scheme = vector.scheme.as_deref().unwrap();
+        let location = format!("{scheme}://{}{}", vector.authority, vector.path);
+        let connector = redirecting(location.clone()).await;
+        let mut spec = guest("guest");
+        spec.egress = and_the_venue(grants[&vector.grant].clone());
+        let names = resolver(&vector).answer("venue.example", [venue_address]);
+        let bench = Bench::with(vec![spec], names, connector.clone());
+        for (times, status) in (1..).zip([301, 302, 307, 308]) {
+            let input = json!({
+                "program": "fetch",
+                "scheme": "http",
+                "authority": "venue.example",
+                "path": format!("/{status}"),
+            });
+            let report = bench.run("guest", &input.to_string()).await.result.unwrap();
+            let output: Value = serde_json::from_str(&report.output).unwrap();
+            let answer = json!({"status": status, "location": location, "bytes": 0});
+            assert_eq!(output, answer, "{}", vector.name);
+
+            let followed = bench.run("guest", &fetch(&vector)).await;
+            let output: Value = serde_json::from_str(&followed.result.unwrap().output).unwrap();
+            assert!(output["refused"].is_string(), "{}: {output}", vector.name);
+            if let Some(denial) = followed.usage.denials.first() {
+                assert_eq!(denial.reason, reason, "{}", vector.name);
+            }
+            let only_the_venue = vec![SocketAddr::new(venue_address, 80); times];
+            assert_eq!(connector.dialled(), only_the_venue, "{}", vector.name);
+        }
+    }
+    assert_eq!(redirects, DENIED_REDIRECTS);
 }

@@ -67,7 +67,7 @@ pub async fn run(stages: &mut impl Stages, settings: &Settings) -> Evidence {
     };
     let response = canary.respond().await;
     let Canary { spans, metrics, .. } = canary;
-    let checks = checks::check(&response, &settings.flags);
+    let checks = checks::check(&response, settings);
     Evidence {
         response,
         checks,

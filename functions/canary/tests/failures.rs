@@ -352,19 +352,22 @@ fn failed_checks(evidence: &Evidence) -> Vec<&str> {
         .collect()
 }
 
+/// What a stage answers itself.
+fn answer(stage: Stage, input: &Value) -> Result<Value, String> {
+    match stage {
+        Stage::Ingest => ingest::normalise::run_task(input, 0.0, || 0.25),
+        Stage::GenerateTradingSignal => generate_trading_signal::pipeline::run_task(input),
+        Stage::Execute => execute::pipeline::run_task(input),
+    }
+}
+
 /// Runs the eight-flag canary with one value of a stage's output changed.
 fn run_tampering(stage: Stage, pointer: &str, value: Value) -> Evidence {
     run_with(
         &all_but(&["signals_mock_feed_enabled"]),
         &mut |invoked, input| {
             (invoked == stage).then(|| {
-                let mut output = match stage {
-                    Stage::Ingest => ingest::normalise::run_task(input, 0.0, || 0.25),
-                    Stage::GenerateTradingSignal => {
-                        generate_trading_signal::pipeline::run_task(input)
-                    }
-                    Stage::Execute => execute::pipeline::run_task(input),
-                }?;
+                let mut output = answer(stage, input)?;
                 *output.pointer_mut(pointer).unwrap() = value.clone();
                 Ok(output)
             })
@@ -492,41 +495,137 @@ fn a_real_pipeline_without_flags_holds_at_every_stage_and_has_no_trace() {
             "meta": { "pipeline_fake_mode": false, "intent_preview_enabled": false, "trace_id": null },
         })
     );
-    // Nothing that a canary could stand up for.
-    assert_eq!(
-        checks::console(&evidence.response).unwrap_err(),
-        "canary missing router trace id"
-    );
-    assert_eq!(evidence.hold_reason(), Some("canary_check_failed"));
+    check_real_success(&evidence);
 }
 
 #[test]
 fn a_real_pipeline_with_every_stage_fake_answers_from_the_stages_own_fakes() {
-    let response = run(&Settings {
+    let evidence = run(&Settings {
         fake_mode: false,
         ..all_but(&[])
-    })
-    .response;
+    });
+    let mut response = evidence.response.clone();
+    let meta = response.as_object_mut().unwrap().remove("meta").unwrap();
     assert_eq!(
-        response["brain_decision"],
+        response,
         json!({
-            "action": "hold", "confidence": 0.5, "rationale": ["fake_mode enabled"], "meta": { "source": "fake" },
+            "status": "success", "reason": null, "rationale": [],
+            "brain_decision": {
+                "action": "hold", "confidence": 0.5, "rationale": ["fake_mode enabled"],
+                "meta": { "source": "fake" },
+            },
+            "trade_action": {
+                "action": "hold",
+                "envelope": {
+                    "action": "hold", "amount": 0.0, "confidence": 0.0, "instrument": "unknown",
+                    "metadata": { "risk_flags": ["fake_mode"], "fake": true }, "reason": "fake_mode",
+                },
+                "reason": "fake_mode",
+            },
+            "router_result": {
+                "status": "success", "order_id": "2135dc2726f1", "reason": "fake_mode",
+                "meta": { "fake": true, "action": "hold" },
+            },
+            "intent_preview": {
+                "action": "sell", "size": 71.35, "confidence": 0.88, "rationale": ["fake_mode"],
+                "risk_notes": ["fake_mode"], "meta": { "fake": true },
+            },
         })
     );
-    assert_eq!(response["trade_action"]["reason"], "fake_mode");
     assert_eq!(
-        response["trade_action"]["envelope"]["metadata"],
-        json!({ "risk_flags": ["fake_mode"], "fake": true })
+        (
+            &meta["pipeline_fake_mode"],
+            &meta["intent_preview_enabled"],
+            &meta["trace_id"]
+        ),
+        (&json!(false), &json!(true), &Value::Null)
     );
-    assert_eq!(response["router_result"]["order_id"], "2135dc2726f1");
+    assert_eq!(meta["ingest"]["status"], "success");
+    assert_eq!(meta["ingest"]["telemetry"].get("trace_id"), None);
+    assert_eq!(meta["mock_feed"]["status"], "success");
+    check_real_success(&evidence);
+}
+
+fn check_real_success(evidence: &Evidence) {
+    assert_eq!(failed_checks(evidence), Vec::<&str>::new());
+    assert_eq!(evidence.hold_reason(), None);
     assert_eq!(
-        response["router_result"]["meta"],
-        json!({ "fake": true, "action": "hold" })
+        checks::console(&evidence.response).unwrap(),
+        "CANARY status=success pipeline_fake_mode=false"
     );
-    assert_eq!(response["intent_preview"]["meta"], json!({ "fake": true }));
-    assert_eq!(response["meta"]["trace_id"], Value::Null);
+}
+
+#[test]
+fn a_real_pipeline_fails_the_check_on_what_a_fake_or_a_tampered_one_would_answer() {
+    let real = Settings {
+        fake_mode: false,
+        ..settings(&["intent_preview_enabled"])
+    };
+    for (stage, pointer, value, failed) in [
+        (
+            Stage::Execute,
+            "/router_result/meta/trace_id",
+            json!("f00"),
+            &["router_trace_is_meta_trace", "stages_share_the_trace"][..],
+        ),
+        (
+            Stage::GenerateTradingSignal,
+            "/brain_decision/meta/trace_id",
+            json!("f00"),
+            &["stages_share_the_trace"],
+        ),
+        (
+            Stage::GenerateTradingSignal,
+            "/trade_action/action",
+            json!("buy"),
+            &["trade_action_is_brain_action"],
+        ),
+        (
+            Stage::Execute,
+            "/intent_preview/action",
+            json!("buy"),
+            &["preview_action_is_brain_action"],
+        ),
+    ] {
+        let evidence = run_with(&real, &mut |invoked, input| {
+            (invoked == stage).then(|| {
+                let mut output = answer(invoked, input)?;
+                let (place, field) = pointer.rsplit_once('/').unwrap();
+                output.pointer_mut(place).unwrap()[field] = value.clone();
+                Ok(output)
+            })
+        });
+        assert_eq!(failed_checks(&evidence), failed, "{pointer}");
+        assert_eq!(evidence.hold_reason(), Some("canary_check_failed"));
+    }
+    let fake = run(&Settings::default()).response;
+    let failed: Vec<_> = checks::check(&fake, &real)
+        .into_iter()
+        .filter(|check| !check.passed)
+        .map(|check| check.name)
+        .collect();
+    assert!(failed.contains(&"pipeline_fake_mode"), "{failed:?}");
+}
+
+#[test]
+fn a_real_trade_engine_may_hold_what_the_brain_decided() {
+    let real = Settings {
+        fake_mode: false,
+        ..Settings::default()
+    };
+    let decided_to_buy = |settings: &Settings| {
+        run_with(settings, &mut |stage, input| {
+            (stage == Stage::GenerateTradingSignal).then(|| {
+                let mut output = answer(stage, input)?;
+                output["brain_decision"]["action"] = json!("buy");
+                Ok(output)
+            })
+        })
+    };
+    assert_eq!(failed_checks(&decided_to_buy(&real)), Vec::<&str>::new());
+    // A fake one answers from the same digest as the brain.
     assert_eq!(
-        response["meta"]["ingest"]["telemetry"].get("trace_id"),
-        None
+        failed_checks(&decided_to_buy(&Settings::default())),
+        ["trade_action_is_brain_action"]
     );
 }

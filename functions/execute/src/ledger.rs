@@ -110,14 +110,15 @@ impl Order {
         }
     }
 
-    /// An order that a limit forbids.
+    /// The same order, forbidden by a limit. None: its state does not lead there.
     #[must_use]
-    pub fn denied(intent: Intent, denied: &Denied, now_ms: i64) -> Self {
-        Self {
+    pub fn denied(self, denied: &Denied, now_ms: i64) -> Option<Self> {
+        self.state.can_become(OrderState::Denied).then(|| Self {
             state: OrderState::Denied,
             reason: Some(json!(denied)),
-            ..Self::intended(intent, now_ms)
-        }
+            updated_at_ms: now_ms,
+            ..self
+        })
     }
 
     /// The record of a trade action that cannot be read.

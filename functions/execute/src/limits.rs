@@ -1,12 +1,20 @@
-//! The limits of one order.
+//! The limits of one order, and of the age of the trade action behind it.
 //!
 //! A denial carries the actual value, the limit, and the variable that sets it.
+
+use std::num::NonZeroU32;
 
 use bulkhead_kernel::instrument::Instrument;
 use bulkhead_kernel::intent::{Intent, Side};
 use bulkhead_kernel::money::{MoneyError, Notional, Quantity};
 use bulkhead_kernel::stage::{Configuration, StageError, required};
+use bulkhead_kernel::trade::{TradeAction, TradeVerb};
 use serde::Serialize;
+
+/// The variable of [`Limits::max_action_age_seconds`].
+const MAX_ACTION_AGE_SECONDS: &str = "max_action_age_seconds";
+/// The age of that limit when the variable is not set: a few runs of a schedule of once a minute.
+const DEFAULT_MAX_ACTION_AGE_SECONDS: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
 /// The limits, as they are configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +25,8 @@ pub struct Limits {
     pub max_order: Notional,
     /// The variable `max_position_usd`: the most that a position may be worth, long or short.
     pub max_position: Notional,
+    /// The variable `max_action_age_seconds`: how long ago a trade action that is routed may have been made. Not set: 300.
+    pub max_action_age_seconds: NonZeroU32,
 }
 
 /// Why an order is not made.
@@ -44,16 +54,42 @@ impl Limits {
         let symbol_allow_list = Instrument::parse_list(&names).map_err(|error| {
             StageError::Internal(format!("read the variable `symbol_allow_list`: {error}"))
         })?;
+        let max_action_age_seconds = match configuration.value(MAX_ACTION_AGE_SECONDS) {
+            Ok(None) => DEFAULT_MAX_ACTION_AGE_SECONDS,
+            _ => required(configuration, MAX_ACTION_AGE_SECONDS)?,
+        };
         Ok(Self {
             symbol_allow_list,
             max_order: required(configuration, "max_order_usd")?,
             max_position: required(configuration, "max_position_usd")?,
+            max_action_age_seconds,
         })
+    }
+
+    /// Checks how long ago, at `now_ms` (Unix milliseconds), a trade action was made. The time between the two runs counts,
+    /// not the time of the bars, which in a replay are years old. To leave a position is never too late.
+    ///
+    /// # Errors
+    /// The action is too old: the price and the position that it was decided on are gone.
+    pub fn check_age(&self, action: &TradeAction, now_ms: i64) -> Result<(), Denied> {
+        let age_ms = now_ms.saturating_sub(action.created_at_ms);
+        let limit_seconds = self.max_action_age_seconds.get();
+        if action.action == TradeVerb::CloseAll || age_ms <= i64::from(limit_seconds) * 1_000 {
+            return Ok(());
+        }
+        Err(denied(
+            "stale_action",
+            "the trade action's age in seconds",
+            (age_ms / 1_000).to_string(),
+            limit_seconds.to_string(),
+            MAX_ACTION_AGE_SECONDS,
+        ))
     }
 
     /// Checks an intent against the limits. `position` is what is held now, below zero when short.
     ///
-    /// An order that brings a position nearer to zero may be made even if the position stays above its limit.
+    /// An order that brings a position nearer to zero, and not beyond, may be made whatever it and the position are worth:
+    /// a limit must not keep anyone in a position.
     ///
     /// # Errors
     /// The first limit that the order breaks.
@@ -88,6 +124,9 @@ impl Limits {
                 message: format!("the order's quantity is {}, expected above 0", intent.qty),
             });
         }
+        if reduces(intent, position) {
+            return Ok(());
+        }
         if intent.notional > self.max_order {
             let (actual, limit) = (intent.notional.to_string(), self.max_order.to_string());
             return Err(denied(
@@ -104,7 +143,7 @@ impl Limits {
             .times(projected.abs())
             .map_err(impossible)?
             .normalize();
-        if worth > self.max_position && projected.abs() >= position.abs() {
+        if worth > self.max_position {
             let (actual, limit) = (worth.to_string(), self.max_position.to_string());
             return Err(denied(
                 "max_position_usd",
@@ -127,6 +166,15 @@ pub fn projected(intent: &Intent, position: Quantity) -> Result<Quantity, MoneyE
         Side::Buy => position.checked_add(intent.qty),
         Side::Sell => position.checked_sub(intent.qty),
     }
+}
+
+/// Whether the order brings the position nearer to zero, or to it, and not beyond.
+fn reduces(intent: &Intent, position: Quantity) -> bool {
+    let opposes = match intent.side {
+        Side::Buy => position < Quantity::ZERO,
+        Side::Sell => position > Quantity::ZERO,
+    };
+    opposes && intent.qty <= position.abs()
 }
 
 fn denied(
@@ -160,6 +208,24 @@ mod tests {
             symbol_allow_list: vec!["BTC-USDT".parse().unwrap()],
             max_order: "1000".parse().unwrap(),
             max_position: "1500".parse().unwrap(),
+            max_action_age_seconds: DEFAULT_MAX_ACTION_AGE_SECONDS,
+        }
+    }
+
+    fn action(verb: TradeVerb, created_at_ms: i64) -> TradeAction {
+        TradeAction {
+            trade_action_id: "a".into(),
+            instrument: "BTC-USDT".parse().unwrap(),
+            timeframe: "1m".parse().unwrap(),
+            action: verb,
+            status: bulkhead_kernel::trade::TradeActionStatus::Pending,
+            strategy_id: "brain".into(),
+            notional: "100".parse().unwrap(),
+            quantity: "1".parse().unwrap(),
+            reference_price: "100".parse().unwrap(),
+            signal_id: "s".into(),
+            as_of_ms: 0,
+            created_at_ms,
         }
     }
 
@@ -200,10 +266,43 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_reduces_a_position_above_its_limit_may_be_made() {
+    fn an_order_that_reduces_a_position_may_be_made_above_both_limits() {
         check(Side::Sell, "5", "100", None);
+        check(Side::Sell, "100", "100", None);
         check(Side::Buy, "5", "-100", None);
+        check(Side::Buy, "100", "-100", None);
+    }
+
+    #[test]
+    fn an_order_that_adds_to_a_position_or_turns_it_round_is_held_to_both_limits() {
         check(Side::Buy, "5", "100", Some("max_position_usd"));
+        check(Side::Sell, "5", "-100", Some("max_position_usd"));
+        check(Side::Sell, "100.01", "100", Some("max_order_usd"));
+        check(Side::Buy, "100.01", "-100", Some("max_order_usd"));
+        check(Side::Sell, "8", "4", None);
+    }
+
+    #[test]
+    fn a_trade_action_may_reach_the_age_limit_but_not_pass_it() {
+        let limits = limits();
+        for verb in [TradeVerb::Buy, TradeVerb::Sell] {
+            assert_eq!(limits.check_age(&action(verb, 0), 300_000), Ok(()));
+            let denied = limits.check_age(&action(verb, 0), 300_001).unwrap_err();
+            assert_eq!(
+                (denied.code, denied.limit.as_str(), denied.variable),
+                ("stale_action", "300", Some("max_action_age_seconds"))
+            );
+            assert!(limits.check_age(&action(verb, i64::MIN), 0).is_err());
+            assert_eq!(limits.check_age(&action(verb, 1), 0), Ok(()));
+        }
+    }
+
+    #[test]
+    fn to_leave_a_position_is_never_too_late() {
+        assert_eq!(
+            limits().check_age(&action(TradeVerb::CloseAll, 0), i64::MAX),
+            Ok(())
+        );
     }
 
     #[test]

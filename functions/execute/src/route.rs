@@ -1,7 +1,8 @@
 //! The task `route`: turns the trade actions that wait into orders.
 //!
 //! Trade actions are routed series by series, in the order of their decisions, behind a cursor that moves in the same
-//! commit as the ledger. A kill switch stops the run before anything is read; the trade actions wait.
+//! commit as the ledger. The kill switches are read at the start and again before each trade action: one that is turned on
+//! stops the run before the next order, and the trade actions that are left wait. One that waited too long is denied.
 
 use bulkhead_kernel::flag;
 use bulkhead_kernel::intent::{Intent, OrderState};
@@ -14,12 +15,14 @@ use serde_json::{Value, json};
 
 use crate::ledger::{Cursor, EXECUTE_STATE, ORDERS, Order, POSITIONS, Position, intent};
 use crate::limits::{Limits, projected};
-use crate::switches;
+use crate::switches::{self, Engaged};
 
 /// The variable that keeps orders from being sent: 1, true, yes and on are on, and so is a variable that is not set.
 pub const EXEC_DRY_RUN: &str = "exec_dry_run";
 /// The most trade actions of one series that a run routes.
 pub const ACTIONS_PER_SERIES: u32 = 100;
+/// The most trade actions of all series that a run routes. Each takes up to eight calls of the host.
+pub const ACTIONS_PER_RUN: usize = 10_000;
 /// The most series whose trade actions are routed.
 pub const MAX_SERIES: u32 = 256;
 /// The most intents that the output lists; all of them are counted.
@@ -60,6 +63,37 @@ impl Tally {
             }));
         }
     }
+
+    /// How many trade actions of the next series may still be routed.
+    fn room(&self) -> usize {
+        ACTIONS_PER_RUN
+            .saturating_sub(self.routed)
+            .min(ACTIONS_PER_SERIES as usize)
+    }
+
+    /// The report of a run that came to its end, or was stopped by a kill switch.
+    fn report(&self, stopped: Option<Engaged>) -> Report {
+        let mut output = self.output();
+        let mut report = match stopped {
+            Some(engaged) => {
+                output["detail"] = engaged.detail.into();
+                Report::hold(engaged.switch.reason(), output)
+            }
+            None if self.routed == 0 => Report::skipped("no_trade_actions", output),
+            None => Report::success(output),
+        };
+        if self.routed > 0 {
+            report.events.push(Event {
+                topic: ORDERS_TOPIC.to_owned(),
+                subject: None,
+                data: json!({ "dry_run": self.dry_run, "denied": self.denied }),
+            });
+        }
+        report
+            .counted("execute_trade_actions_total", self.routed)
+            .counted("execute_orders_dry_run_total", self.dry_run)
+            .counted("execute_orders_denied_total", self.denied)
+    }
 }
 
 /// Runs the task.
@@ -72,38 +106,24 @@ pub async fn route(
 ) -> Result<Report, StageError> {
     let mut tally = Tally::default();
     if let Some(engaged) = switches::check(ports).await {
-        let mut output = tally.output();
-        output["detail"] = engaged.detail.into();
-        return Ok(Report::hold(engaged.switch.reason(), output));
+        return Ok(tally.report(Some(engaged)));
     }
     let dry_run = ports.value(EXEC_DRY_RUN).map_err(StageError::Internal)?;
     if !dry_run.as_deref().is_none_or(flag::is_true) {
         return Ok(Report::hold("live_routing_unavailable", tally.output()));
     }
     let limits = Limits::read(ports)?;
+    let router = Router {
+        ports,
+        limits: &limits,
+        now_ms,
+    };
     for series in list(ports, SIGNAL_STATE, None, None, MAX_SERIES).await? {
-        Router {
-            ports,
-            limits: &limits,
-            now_ms,
+        if let Some(engaged) = router.series(&series.key.id, &mut tally).await? {
+            return Ok(tally.report(Some(engaged)));
         }
-        .series(&series.key.id, &mut tally)
-        .await?;
     }
-    if tally.routed == 0 {
-        return Ok(Report::skipped("no_trade_actions", tally.output()));
-    }
-    let mut report = Report::success(tally.output())
-        .counted("execute_trade_actions_total", tally.routed)
-        .counted("execute_orders_dry_run_total", tally.dry_run)
-        .counted("execute_orders_denied_total", tally.denied);
-    let data = json!({ "dry_run": tally.dry_run, "denied": tally.denied });
-    report.events.push(Event {
-        topic: ORDERS_TOPIC.to_owned(),
-        subject: None,
-        data,
-    });
-    Ok(report)
+    Ok(tally.report(None))
 }
 
 async fn list(
@@ -135,8 +155,9 @@ struct Place {
     revision: Option<u64>,
 }
 
-impl<P: Documents> Router<'_, P> {
-    async fn series(&self, series: &str, tally: &mut Tally) -> Result<(), StageError> {
+impl<P: Documents + Configuration> Router<'_, P> {
+    /// Routes the trade actions of one series. Gives the kill switch that stopped it before the last one.
+    async fn series(&self, series: &str, tally: &mut Tally) -> Result<Option<Engaged>, StageError> {
         let key = Key::new(EXECUTE_STATE, series);
         let stored = self.ports.get(key.clone()).await?;
         let last = stored
@@ -160,11 +181,14 @@ impl<P: Documents> Router<'_, P> {
         let waiting = actions
             .iter()
             .filter(|action| Some(&action.key.id) != last.as_ref());
-        for document in waiting.take(ACTIONS_PER_SERIES as usize) {
+        for document in waiting.take(tally.room()) {
+            if let Some(engaged) = switches::check(self.ports).await {
+                return Ok(Some(engaged));
+            }
             self.action(document, &mut place, tally).await?;
             tally.routed += 1;
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn action(
@@ -204,36 +228,36 @@ impl<P: Documents> Router<'_, P> {
         };
         let order_key = Key::new(ORDERS, intent.client_order_id().as_str());
         let (order, revision) = match self.ports.get(order_key.clone()).await? {
-            Some(document) => (same_intent(&document, &intent)?, document.revision),
-            None => {
-                if let Err(denied) = self.limits.check(&intent, quantity) {
-                    let order = Order::denied(intent, &denied, self.now_ms);
-                    tally.denied += 1;
-                    tally.list(&order);
-                    return self
-                        .commit(vec![Write::Create(order_key, json!(order))], id, place)
-                        .await;
-                }
-                let order = Order::intended(intent.clone(), self.now_ms);
-                self.ports
-                    .commit(vec![Write::Create(order_key.clone(), json!(order))])
-                    .await?;
-                (order, 1)
-            }
+            Some(document) => (same_intent(&document, &intent)?, Some(document.revision)),
+            None => (Order::intended(intent.clone(), self.now_ms), None),
         };
         if order.state != OrderState::Intended {
             tally.repeated += 1;
             return self.commit(vec![], id, place).await;
         }
+        let allowed = self
+            .limits
+            .check_age(&action, self.now_ms)
+            .and_then(|()| self.limits.check(&intent, quantity));
+        if let Err(denied) = allowed {
+            let order = moved(order.denied(&denied, self.now_ms), &order_key)?;
+            tally.denied += 1;
+            tally.list(&order);
+            let write = Write::over(revision, order_key, json!(order));
+            return self.commit(vec![write], id, place).await;
+        }
+        let revision = match revision {
+            Some(revision) => revision,
+            None => {
+                let write = Write::Create(order_key.clone(), json!(order));
+                self.ports.commit(vec![write]).await?;
+                1
+            }
+        };
         let position = self
             .filled(&intent, quantity)
             .map_err(|error| StageError::Internal(error.to_string()))?;
-        let Some(order) = order.dry_run(self.now_ms) else {
-            return Err(StageError::Internal(format!(
-                "the order `{}` cannot be dry-run",
-                order_key.id
-            )));
-        };
+        let order = moved(order.dry_run(self.now_ms), &order_key)?;
         tally.dry_run += 1;
         tally.list(&order);
         let writes = vec![
@@ -301,6 +325,13 @@ impl<P: Documents> Router<'_, P> {
     }
 }
 
+/// The order in its next state.
+fn moved(order: Option<Order>, key: &Key) -> Result<Order, StageError> {
+    order.ok_or_else(|| {
+        StageError::Internal(format!("the order `{}` does not move forward", key.id))
+    })
+}
+
 /// The order that the ledger holds under the id of `intent`.
 fn same_intent(document: &Document, intent: &Intent) -> Result<Order, StageError> {
     let order: Order = read_body(document)?;
@@ -311,4 +342,28 @@ fn same_intent(document: &Document, intent: &Intent) -> Result<Order, StageError
         "the order `{}` holds another intent than the one that is to be routed",
         document.key.id
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn a_run_has_room_for_its_bound_and_no_series_for_more_than_its_own() {
+        for (routed, room) in [
+            (0, 100),
+            (ACTIONS_PER_RUN - 100, 100),
+            (ACTIONS_PER_RUN - 7, 7),
+            (ACTIONS_PER_RUN, 0),
+        ] {
+            let tally = Tally {
+                routed,
+                ..Tally::default()
+            };
+            assert_eq!(tally.room(), room, "{routed}");
+        }
+    }
 }

@@ -3,19 +3,20 @@
 //! All of them fail closed: a switch that cannot be read counts as on.
 
 use bulkhead_kernel::flag;
+use bulkhead_kernel::risk_gate::{self, Halt, RISK_MANAGEMENT, SYSTEM_STATUS, TRADING_GATE};
 use bulkhead_kernel::stage::{Configuration, Document, Documents, Key, StageError};
-use serde_json::Value;
+use serde::Deserialize;
 
-/// The variable of the first switch: 1, true, yes and on are on; not set is off.
+/// The variable of the first switch: 0, false, no, off and blank text are off, all else is on, and so is a variable that is not
+/// set.
 pub const EXEC_KILL_SWITCH: &str = "exec_kill_switch";
 /// The collection of the second switch.
 pub const OPS: &str = "ops";
 /// The document of the second switch: off only while `enabled` is false.
 pub const EXECUTION_KILL_SWITCH: &str = "execution_kill_switch";
-/// The collection of the third switch.
-pub const SYSTEM_STATUS: &str = "systemStatus";
-/// The document of the third switch: off only while `trading_enabled` is true.
-pub const RISK_MANAGEMENT: &str = "risk_management";
+
+/// How much of the variable's text a report repeats.
+const MAX_TEXT_CHARS: usize = 64;
 
 /// A switch that is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +25,10 @@ pub enum KillSwitch {
     ExecKillSwitch,
     /// The document `ops/execution_kill_switch`.
     ExecutionKillSwitch,
-    /// `trading_enabled` of `systemStatus/risk_management`.
+    /// The risk gate ([`bulkhead_kernel::risk_gate`]) is closed, or cannot be read.
     TradingDisabled,
+    /// The risk gate is closed by an emergency halt.
+    EmergencyHalt,
 }
 
 impl KillSwitch {
@@ -36,6 +39,7 @@ impl KillSwitch {
             Self::ExecKillSwitch => "exec_kill_switch",
             Self::ExecutionKillSwitch => "execution_kill_switch",
             Self::TradingDisabled => "trading_disabled",
+            Self::EmergencyHalt => "emergency_halt",
         }
     }
 }
@@ -49,7 +53,7 @@ pub struct Engaged {
     pub detail: String,
 }
 
-/// What the reads of the three switches gave.
+/// What the reads of the switches gave.
 #[derive(Debug)]
 pub struct Readings {
     /// The variable.
@@ -58,6 +62,8 @@ pub struct Readings {
     pub kill_switch: Result<Option<Document>, StageError>,
     /// The risk document.
     pub risk: Result<Option<Document>, StageError>,
+    /// The trading gate.
+    pub trading_gate: Result<Option<Document>, StageError>,
 }
 
 /// Reads the switches and decides.
@@ -66,59 +72,61 @@ pub async fn check(ports: &(impl Documents + Configuration)) -> Option<Engaged> 
         variable: ports.value(EXEC_KILL_SWITCH),
         kill_switch: ports.get(Key::new(OPS, EXECUTION_KILL_SWITCH)).await,
         risk: ports.get(Key::new(SYSTEM_STATUS, RISK_MANAGEMENT)).await,
+        trading_gate: ports.get(Key::new(SYSTEM_STATUS, TRADING_GATE)).await,
     })
 }
 
 /// The first switch that is on. None: all are off.
 #[must_use]
 pub fn decide(readings: &Readings) -> Option<Engaged> {
-    let engaged = |switch, detail| Some(Engaged { switch, detail });
-    match &readings.variable {
-        Err(why) => {
-            return engaged(
-                KillSwitch::ExecKillSwitch,
-                format!("the variable cannot be read: {why}"),
-            );
-        }
-        Ok(Some(text)) if flag::is_true(text) => {
-            return engaged(
-                KillSwitch::ExecKillSwitch,
-                format!("the variable is `{text}`"),
-            );
-        }
-        Ok(_) => {}
-    }
-    match boolean(&readings.kill_switch, "enabled") {
-        Ok(false) => {}
-        Ok(true) => {
-            return engaged(
-                KillSwitch::ExecutionKillSwitch,
-                "`enabled` is true".to_owned(),
-            );
-        }
-        Err(detail) => return engaged(KillSwitch::ExecutionKillSwitch, detail),
-    }
-    match boolean(&readings.risk, "trading_enabled") {
-        Ok(true) => None,
-        Ok(false) => engaged(
-            KillSwitch::TradingDisabled,
-            "`trading_enabled` is false".to_owned(),
-        ),
-        Err(detail) => engaged(KillSwitch::TradingDisabled, detail),
+    let engaged = |switch| move |detail| Engaged { switch, detail };
+    variable(&readings.variable)
+        .map(engaged(KillSwitch::ExecKillSwitch))
+        .or_else(|| {
+            kill_switch(&readings.kill_switch).map(engaged(KillSwitch::ExecutionKillSwitch))
+        })
+        .or_else(|| {
+            let halt = risk_gate::decide(&readings.risk, &readings.trading_gate)?;
+            let switch = match halt {
+                Halt::EmergencyHalt(_) => KillSwitch::EmergencyHalt,
+                _ => KillSwitch::TradingDisabled,
+            };
+            Some(engaged(switch)(halt.to_string()))
+        })
+}
+
+/// Why the variable's switch is on. None: it is off.
+fn variable(reading: &Result<Option<String>, String>) -> Option<String> {
+    let text = match reading {
+        Ok(Some(text)) => text,
+        Ok(None) => return Some("the variable is not set".to_owned()),
+        Err(why) => return Some(format!("the variable cannot be read: {why}")),
+    };
+    let shown: String = text.chars().take(MAX_TEXT_CHARS).collect();
+    match flag::read(text) {
+        Some(false) => None,
+        Some(true) => Some(format!("the variable is `{shown}`")),
+        None => Some(format!(
+            "the variable is unreadable: `{shown}` is neither on (1, true, yes, on) nor off (0, false, no, off)"
+        )),
     }
 }
 
-fn boolean(reading: &Result<Option<Document>, StageError>, field: &str) -> Result<bool, String> {
-    let document = match reading {
-        Ok(Some(document)) => document,
-        Ok(None) => return Err("the document does not exist".to_owned()),
-        Err(error) => return Err(format!("the document cannot be read: {error}")),
-    };
-    let body: Value = serde_json::from_str(&document.body)
-        .map_err(|error| format!("the document is no JSON: {error}"))?;
-    body.get(field)
-        .and_then(Value::as_bool)
-        .ok_or_else(|| format!("`{field}` is not true or false"))
+/// Why the document's switch is on. None: it is off.
+fn kill_switch(reading: &Result<Option<Document>, StageError>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Flags {
+        enabled: bool,
+    }
+    match reading {
+        Ok(Some(document)) => match flag::in_document(&document.body) {
+            Ok(Flags { enabled: false }) => None,
+            Ok(Flags { enabled: true }) => Some("`enabled` is true".to_owned()),
+            Err(why) => Some(format!("the document cannot be read: {why}")),
+        },
+        Ok(None) => Some("the document does not exist".to_owned()),
+        Err(error) => Some(format!("the document cannot be read: {error}")),
+    }
 }
 
 #[cfg(test)]
@@ -138,9 +146,10 @@ mod tests {
 
     fn all_off() -> Readings {
         Readings {
-            variable: Ok(None),
+            variable: Ok(Some("0".into())),
             kill_switch: document(r#"{"enabled":false}"#),
             risk: document(r#"{"trading_enabled":true}"#),
+            trading_gate: Ok(None),
         }
     }
 
@@ -158,8 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_is_on_for_true_words_and_when_it_cannot_be_read() {
-        for text in ["1", "true", "YES", " on "] {
+    fn the_variable_is_off_only_for_false_words() {
+        for text in [
+            "1", "true", "YES", " on ", "ture", "enabled", "y", "2", "o ff",
+        ] {
             check(
                 &Readings {
                     variable: Ok(Some(text.into())),
@@ -168,7 +179,7 @@ mod tests {
                 Some(KillSwitch::ExecKillSwitch),
             );
         }
-        for text in ["0", "", "false", "off"] {
+        for text in ["0", "", " ", "false", "No", " OFF "] {
             check(
                 &Readings {
                     variable: Ok(Some(text.into())),
@@ -177,12 +188,28 @@ mod tests {
                 None,
             );
         }
-        check(
-            &Readings {
-                variable: Err("gone".into()),
-                ..all_off()
-            },
-            Some(KillSwitch::ExecKillSwitch),
+        for variable in [Ok(None), Err("gone".into())] {
+            check(
+                &Readings {
+                    variable,
+                    ..all_off()
+                },
+                Some(KillSwitch::ExecKillSwitch),
+            );
+        }
+    }
+
+    #[test]
+    fn a_variable_with_another_text_is_said_to_be_unreadable() {
+        let engaged = decide(&Readings {
+            variable: Ok(Some("ture".into())),
+            ..all_off()
+        })
+        .unwrap();
+        assert!(
+            engaged.detail.contains("unreadable: `ture`"),
+            "{}",
+            engaged.detail
         );
     }
 
@@ -193,7 +220,9 @@ mod tests {
             "{}",
             r#"{"enabled":"false"}"#,
             r#"{"enabled":0}"#,
+            r#"{"enabled":true,"enabled":false}"#,
             "[]",
+            "[false]",
             "{",
             "null",
         ] {
@@ -228,6 +257,7 @@ mod tests {
             r#"{"trading_enabled":false}"#,
             "{}",
             r#"{"trading_enabled":"true"}"#,
+            r#"{"trading_enabled":false,"trading_enabled":true}"#,
             "[]",
             "{",
         ] {
@@ -253,6 +283,45 @@ mod tests {
                 ..all_off()
             },
             Some(KillSwitch::TradingDisabled),
+        );
+    }
+
+    #[test]
+    fn an_emergency_halt_in_either_document_stops_orders() {
+        let halted = || document(r#"{"trading_enabled":true,"status":"EMERGENCY_HALT"}"#);
+        check(
+            &Readings {
+                risk: halted(),
+                ..all_off()
+            },
+            Some(KillSwitch::EmergencyHalt),
+        );
+        check(
+            &Readings {
+                trading_gate: halted(),
+                ..all_off()
+            },
+            Some(KillSwitch::EmergencyHalt),
+        );
+    }
+
+    #[test]
+    fn a_trading_gate_that_exists_must_be_open() {
+        for body in [r#"{"trading_enabled":false}"#, "{}", "{"] {
+            check(
+                &Readings {
+                    trading_gate: document(body),
+                    ..all_off()
+                },
+                Some(KillSwitch::TradingDisabled),
+            );
+        }
+        check(
+            &Readings {
+                trading_gate: document(r#"{"trading_enabled":true}"#),
+                ..all_off()
+            },
+            None,
         );
     }
 }

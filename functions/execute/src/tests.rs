@@ -1,5 +1,7 @@
 use bulkhead_kernel::memory::{Memory, ready};
-use bulkhead_kernel::stage::{Outcome, Report, StageError};
+use bulkhead_kernel::stage::{
+    Configuration, Document, Documents, Key, Outcome, Query, Report, StageError, Write,
+};
 use serde_json::{Value, json};
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -11,6 +13,7 @@ const SERIES: &str = "BTC-USDT.1m";
 
 fn world() -> Memory {
     let memory = Memory::default()
+        .with_variable("exec_kill_switch", "0")
         .with_variable("symbol_allow_list", "BTC-USDT")
         .with_variable("max_order_usd", "1000")
         .with_variable("max_position_usd", "2500");
@@ -25,11 +28,15 @@ fn world() -> Memory {
 }
 
 fn act(memory: &Memory, minute: i64, verb: &str) -> String {
+    act_at(memory, minute, verb, NOW_MS)
+}
+
+fn act_at(memory: &Memory, minute: i64, verb: &str, created_at_ms: i64) -> String {
     let id = format!("{SERIES}-{minute:013}");
     let action = json!({
         "trade_action_id": id, "instrument": "BTC-USDT", "timeframe": "1m", "action": verb, "status": "pending",
         "strategy_id": "brain", "notional": "1000", "quantity": "10", "reference_price": "100",
-        "signal_id": "s", "as_of_ms": minute, "created_at_ms": minute,
+        "signal_id": "s", "as_of_ms": minute, "created_at_ms": created_at_ms,
     });
     memory.put("tradeActions", &id, &action);
     id
@@ -94,6 +101,22 @@ fn each_kill_switch_stops_the_run_before_anything_is_written() {
                 json!({ "trading_enabled": false }),
             ),
         ),
+        (
+            "emergency_halt",
+            (
+                "systemStatus",
+                "risk_management",
+                json!({ "trading_enabled": true, "status": "EMERGENCY_HALT" }),
+            ),
+        ),
+        (
+            "emergency_halt",
+            (
+                "systemStatus",
+                "trading_gate",
+                json!({ "status": "EMERGENCY_HALT" }),
+            ),
+        ),
     ] {
         let memory = world();
         act(&memory, 1, "buy");
@@ -112,6 +135,109 @@ fn each_kill_switch_stops_the_run_before_anything_is_written() {
         run(&memory).unwrap().reason.as_deref(),
         Some("exec_kill_switch")
     );
+}
+
+/// A store in which somebody turns the kill switch on once an order has reached the ledger.
+struct Stopped(Memory);
+
+impl Documents for Stopped {
+    async fn get(&self, key: Key) -> Result<Option<Document>, StageError> {
+        self.0.get(key).await
+    }
+
+    async fn list(&self, query: Query) -> Result<Vec<Document>, StageError> {
+        self.0.list(query).await
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StageError> {
+        self.0.commit(writes).await?;
+        let on = json!({ "enabled": true });
+        self.0.put("ops", "execution_kill_switch", &on);
+        Ok(())
+    }
+}
+
+impl Configuration for Stopped {
+    fn value(&self, key: &str) -> Result<Option<String>, String> {
+        self.0.value(key)
+    }
+}
+
+#[test]
+fn a_kill_switch_that_is_turned_on_during_a_run_stops_it_before_the_next_order() {
+    let stopped = Stopped(world());
+    for minute in 1..=3 {
+        act(&stopped.0, minute, "buy");
+    }
+    let report = ready(task::run(&stopped, "", false, NOW_MS)).unwrap();
+    assert_eq!(
+        (report.outcome, report.reason.as_deref()),
+        (Outcome::Hold, Some("execution_kill_switch"))
+    );
+    assert_eq!(report.output["dry_run"], 1);
+    assert_eq!(report.metrics[0].value, 1.0);
+    assert_eq!(stopped.0.ids("orders").len(), 1);
+    let Stopped(memory) = stopped;
+    memory.put("ops", "execution_kill_switch", &json!({ "enabled": false }));
+    assert_eq!(run(&memory).unwrap().output["trade_actions"], 2);
+}
+
+#[test]
+fn a_trade_action_that_waited_too_long_is_denied_and_the_next_one_is_routed() {
+    let memory = world().with_variable("max_action_age_seconds", "60");
+    let stale = act_at(&memory, 1, "buy", NOW_MS - 60_001);
+    act_at(&memory, 2, "buy", NOW_MS - 60_000);
+    let report = run(&memory).unwrap();
+    let reason = &report.output["intents"][0]["reason"];
+    assert_eq!(
+        (&reason["code"], &reason["actual"], &reason["limit"]),
+        (&json!("stale_action"), &json!("60"), &json!("60"))
+    );
+    assert_eq!(
+        report.output["intents"][0]["intent"]["trade_action_id"],
+        json!(stale)
+    );
+    assert_eq!(
+        (&report.output["denied"], &report.output["dry_run"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(memory.body("positions", "BTC-USDT")["quantity"], "10");
+    assert_eq!(
+        run(&memory).unwrap().reason.as_deref(),
+        Some("no_trade_actions")
+    );
+}
+
+#[test]
+fn an_order_left_intended_until_it_is_too_old_is_denied() {
+    let memory = world();
+    act(&memory, 1, "buy");
+    memory.fail_commit_after(1);
+    run(&memory).unwrap_err();
+    assert_eq!(order(&memory, 0)["state"], "intended");
+    let later_ms = NOW_MS + 24 * 3_600_000;
+    ready(task::run(&memory, "", false, later_ms)).unwrap();
+    assert_eq!(order(&memory, 0)["state"], "denied");
+    assert_eq!(order(&memory, 0)["reason"]["code"], "stale_action");
+    assert!(memory.ids("positions").is_empty());
+}
+
+#[test]
+fn a_position_above_every_limit_can_be_left_however_late() {
+    let memory = world();
+    let position = json!({
+        "instrument": "BTC-USDT", "quantity": "500", "reference_price": "100", "notional": "50000",
+        "dry_run": true, "client_order_id": "x", "updated_at_ms": 0,
+    });
+    memory.put("positions", "BTC-USDT", &position);
+    act_at(&memory, 1, "close_all", 0);
+    let report = run(&memory).unwrap();
+    assert_eq!(
+        report.output["intents"][0]["intent"]["notional"],
+        json!("50000")
+    );
+    assert_eq!(report.output["intents"][0]["state"], "dry_run");
+    assert_eq!(memory.body("positions", "BTC-USDT")["quantity"], "0");
 }
 
 #[test]
@@ -287,7 +413,12 @@ fn an_input_against_the_schema_is_refused() {
 
 #[test]
 fn a_wrong_limit_is_named() {
-    for key in ["max_order_usd", "max_position_usd", "symbol_allow_list"] {
+    for key in [
+        "max_order_usd",
+        "max_position_usd",
+        "symbol_allow_list",
+        "max_action_age_seconds",
+    ] {
         let error = run(&world().with_variable(key, "!"))
             .unwrap_err()
             .to_string();

@@ -2,12 +2,13 @@
 //!
 //! The signals are fused by the brain ([`crate::pipeline::brain`]); a strategy's kind is the signal's type. A strategy that
 //! failed counts as a hold of confidence 0, with its error. A single sure `close-all` (confidence above 0) overrides the
-//! fusion: leaving the market is never outvoted.
+//! fusion: leaving the market is never outvoted. What strategies say in words is bounded ([`crate::record`]).
 
 use bulkhead_kernel::trade::TradeVerb;
 use serde_json::{Map, Value, json};
 
 use crate::pipeline::brain;
+use crate::record::{self, Share};
 use crate::strategies::{StrategyAction, StrategyInfo, StrategySignal};
 
 /// The most signals of one strategy that count.
@@ -36,6 +37,7 @@ pub struct Decision {
 /// Fuses the answers of all strategies for one instant.
 #[must_use]
 pub fn fuse(answers: &[Answer<'_>], as_of_ms: i64) -> Decision {
+    let share = Share::of(answers.iter().map(entries).sum());
     let mut signals = Map::new();
     let mut close_all: Option<f64> = None;
     for answer in answers {
@@ -44,7 +46,7 @@ pub fn fuse(answers: &[Answer<'_>], as_of_ms: i64) -> Decision {
             Err(error) => {
                 signals.insert(
                     answer.strategy.name.clone(),
-                    failed(answer.strategy, as_of_ms, error),
+                    failed(answer.strategy, as_of_ms, error, share),
                 );
                 vec![]
             }
@@ -61,6 +63,7 @@ pub fn fuse(answers: &[Answer<'_>], as_of_ms: i64) -> Decision {
                         answer.strategy,
                         as_of_ms,
                         "strength and confidence must be finite",
+                        share,
                     ),
                 );
                 continue;
@@ -69,7 +72,8 @@ pub fn fuse(answers: &[Answer<'_>], as_of_ms: i64) -> Decision {
             if signal.action == StrategyAction::CloseAll && confidence > 0.0 {
                 close_all = Some(close_all.map_or(confidence, |most| most.max(confidence)));
             }
-            signals.insert(name, entry(answer.strategy, as_of_ms, signal, confidence));
+            let entry = entry(answer.strategy, as_of_ms, signal, confidence, share);
+            signals.insert(name, entry);
         }
     }
     let signals = Value::Object(signals);
@@ -92,40 +96,47 @@ pub fn fuse(answers: &[Answer<'_>], as_of_ms: i64) -> Decision {
     }
 }
 
+/// How many entries an answer makes in the record.
+fn entries(answer: &Answer<'_>) -> usize {
+    match &answer.signals {
+        Ok(signals) => signals.len().min(MAX_SIGNALS_PER_STRATEGY),
+        Err(_) => 1,
+    }
+}
+
 fn entry(
     strategy: &StrategyInfo,
     as_of_ms: i64,
     signal: &StrategySignal,
     confidence: f64,
+    share: Share,
 ) -> Value {
     let strength = match signal.action {
         StrategyAction::Hold | StrategyAction::CloseAll => 0.0,
         StrategyAction::Buy | StrategyAction::Sell => signal.strength.clamp(-1.0, 1.0),
     };
-    let metadata = serde_json::from_str(&signal.metadata)
-        .unwrap_or_else(|_| json!({ "text": signal.metadata }));
     json!({
-        "type": strategy.kind,
+        "type": record::kind(&strategy.kind),
         "provider_id": strategy.name,
         "action": signal.action.as_str(),
         "strength": strength,
         "confidence": confidence,
-        "rationale": signal.rationale,
+        "rationale": share.rationale(&signal.rationale),
         "timestamp": as_of_ms,
-        "metadata": if signal.metadata.trim().is_empty() { json!({}) } else { metadata },
+        "metadata": share.metadata(&signal.metadata),
     })
 }
 
-fn failed(strategy: &StrategyInfo, as_of_ms: i64, error: &str) -> Value {
+fn failed(strategy: &StrategyInfo, as_of_ms: i64, error: &str, share: Share) -> Value {
     json!({
-        "type": strategy.kind,
+        "type": record::kind(&strategy.kind),
         "provider_id": strategy.name,
         "action": "hold",
         "strength": 0.0,
         "confidence": 0.0,
         "rationale": "the strategy failed",
         "timestamp": as_of_ms,
-        "metadata": { "error": error },
+        "metadata": share.error(error),
     })
 }
 
@@ -235,6 +246,33 @@ mod tests {
         );
         assert_eq!(decision.verb, None);
         assert_eq!(decision.signals["a#2"]["confidence"], 1.0);
+    }
+
+    #[test]
+    fn a_signal_whose_words_are_too_many_keeps_its_action() {
+        let a = strategy("a", &"k".repeat(1_000_000));
+        let deep = format!("{}{}", "[".repeat(125), "]".repeat(125));
+        for metadata in [deep, "x".repeat(5_000_000)] {
+            let signals = vec![StrategySignal {
+                rationale: "é".repeat(3_000_000),
+                metadata,
+                ..signal(StrategyAction::Buy, 1.0, 0.8)
+            }];
+            let decision = fuse(
+                &[Answer {
+                    strategy: &a,
+                    signals: Ok(signals),
+                }],
+                7,
+            );
+            assert_eq!(decision.verb, Some(TradeVerb::Buy));
+            let entry = &decision.signals["a"];
+            assert_eq!(entry["type"], "other");
+            assert!(entry["metadata"]["left_out"].is_string(), "{entry}");
+            assert!(entry["rationale"].as_str().unwrap().ends_with("é…"));
+            assert!(entry.to_string().len() < 10_000);
+            assert!(decision.brain.to_string().len() < 1_000);
+        }
     }
 
     #[test]

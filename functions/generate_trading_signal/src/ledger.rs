@@ -14,6 +14,7 @@ use bulkhead_kernel::trade::{
 use serde_json::{Value, json};
 
 use crate::fusion::Decision;
+use crate::record::{MAX_RATIONALE_BYTES, excerpt};
 
 /// The collection of signals.
 pub const SIGNALS: &str = "signals";
@@ -59,18 +60,6 @@ impl Batch {
             writes: vec![],
             trades: BTreeMap::new(),
         }
-    }
-
-    /// How many documents it changes, but for the state.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.writes.len() + self.trades.len()
-    }
-
-    /// Whether it changes nothing but the state.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The open shadow trades that a decision closes and that the batch does not hold yet.
@@ -226,6 +215,8 @@ impl Batch {
             .into_iter()
             .flatten()
             .filter_map(Value::as_str);
+        // All open trades may stand in one commit.
+        let reasoning = excerpt(&reasons.collect::<Vec<_>>().join("; "), MAX_RATIONALE_BYTES);
         let trade = ShadowTrade {
             shadow_id: id.to_owned(),
             strategy_id: action.strategy_id.clone(),
@@ -240,7 +231,7 @@ impl Batch {
                 .times(action.quantity)
                 .map_err(broken)?
                 .normalize(),
-            reasoning: reasons.collect::<Vec<_>>().join("; "),
+            reasoning,
             order_type: OrderType::Market,
             time_in_force: TimeInForce::Gtc,
             status: ShadowTradeStatus::Open,

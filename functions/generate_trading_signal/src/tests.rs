@@ -1,4 +1,6 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use bulkhead_kernel::bar::{Bar, Columns};
 use bulkhead_kernel::memory::{Memory, ready};
@@ -11,18 +13,33 @@ use serde_json::{Value, json};
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use crate::fusion::MAX_SIGNALS_PER_STRATEGY;
+use crate::record::{FULL_SHARES, MAX_METADATA_BYTES};
 use crate::strategies::{Strategies, StrategyAction, StrategyInfo, StrategySignal, Window};
 use crate::task;
+use crate::walk::{EVALUATIONS_PER_COMMIT, MAX_FAILURES_PER_RUN, MAX_STRATEGIES};
 
 const MINUTE_MS: i64 = 60_000;
 const NOW_MS: i64 = 1_000_000 * MINUTE_MS;
 
-/// A market in memory and one strategy: it buys where the last close is 200, sells where it is 100, leaves at 150 and
-/// fails at 13.
+/// The most bytes of a document's body and of all bodies of a commit, as the store has them (`host/store`).
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+const MAX_COMMIT_BYTES: usize = 4 * 1024 * 1024;
+
+/// A market in memory and one strategy or many, which are of one mind: they buy where the last close is 200, sell where it is
+/// 100, leave at 150 and fail at 13. One that is called `broken` always fails.
 struct World {
     memory: Memory,
     asked: RefCell<Vec<(usize, i64)>>,
+    strategies: Vec<String>,
+    kind: String,
     lookback_bars: u32,
+    signals_each: usize,
+    rationale: String,
+    metadata: String,
+    /// After so many evaluations the next one has no end.
+    hangs_after: Cell<Option<usize>>,
+    largest_commit_bytes: Cell<usize>,
 }
 
 impl World {
@@ -39,8 +56,20 @@ impl World {
         Self {
             memory,
             asked: RefCell::default(),
+            strategies: vec!["level".into()],
+            kind: "momentum".into(),
             lookback_bars: 3,
+            signals_each: 1,
+            rationale: "level".into(),
+            metadata: "{}".into(),
+            hangs_after: Cell::default(),
+            largest_commit_bytes: Cell::default(),
         }
+    }
+
+    fn with_strategies(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.strategies = names.into_iter().collect();
+        self
     }
 
     fn with_closes(self, closes: &[i64]) -> Self {
@@ -71,6 +100,14 @@ impl World {
         ready(task::run(self, "", false, NOW_MS))
     }
 
+    /// A run that the host ends at its deadline, while a strategy hangs.
+    fn run_until_the_deadline(&self) {
+        let run = pin!(task::run(self, "", false, NOW_MS));
+        let polled = run.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Pending), "{polled:?}");
+        self.hangs_after.set(None);
+    }
+
     fn state(&self) -> Value {
         self.memory.body("signalState", "BTC-USDT.1m")
     }
@@ -84,7 +121,19 @@ impl Documents for World {
         self.memory.list(query).await
     }
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StageError> {
+        let bytes = writes.iter().map(body_bytes).sum();
+        let largest = self.largest_commit_bytes.get().max(bytes);
+        self.largest_commit_bytes.set(largest);
         self.memory.commit(writes).await
+    }
+}
+
+fn body_bytes(write: &Write) -> usize {
+    match write {
+        Write::Create(_, body) | Write::Replace(_, _, body) | Write::Upsert(_, body) => {
+            body.to_string().len()
+        }
+        Write::Delete(_) => 0,
     }
 }
 
@@ -102,23 +151,34 @@ impl Configuration for World {
 
 impl Strategies for World {
     async fn catalogue(&self) -> Result<Vec<StrategyInfo>, StageError> {
-        let info = StrategyInfo {
-            name: "level".into(),
-            kind: "momentum".into(),
+        let infos = self.strategies.iter().map(|name| StrategyInfo {
+            name: name.clone(),
+            kind: self.kind.clone(),
             lookback_bars: self.lookback_bars,
-        };
-        Ok(vec![info])
+        });
+        Ok(infos.collect())
     }
 
     async fn evaluate(
         &self,
-        _name: &str,
+        name: &str,
         window: Window<'_>,
     ) -> Result<Vec<StrategySignal>, String> {
         let shown = &window.columns.open_time_ms[window.first..window.end];
         self.asked
             .borrow_mut()
             .push((shown.len(), shown[shown.len() - 1]));
+        let evaluations = self.asked.borrow().len();
+        if self
+            .hangs_after
+            .get()
+            .is_some_and(|after| evaluations > after)
+        {
+            std::future::pending::<()>().await;
+        }
+        if name == "broken" {
+            return Err("trapped: it exceeded its deadline".into());
+        }
         let (action, strength) = match window.columns.close[window.end - 1] {
             200 => (StrategyAction::Buy, 1.0),
             100 => (StrategyAction::Sell, -1.0),
@@ -126,13 +186,14 @@ impl Strategies for World {
             13 => return Err("unlucky".into()),
             _ => (StrategyAction::Hold, 0.0),
         };
-        Ok(vec![StrategySignal {
+        let signal = StrategySignal {
             action,
             strength,
             confidence: 0.9,
-            rationale: "level".into(),
-            metadata: "{}".into(),
-        }])
+            rationale: self.rationale.clone(),
+            metadata: self.metadata.clone(),
+        };
+        Ok(vec![signal; self.signals_each])
     }
 }
 
@@ -254,6 +315,120 @@ fn a_failing_strategy_holds_and_the_walk_goes_on() {
         ),
         (&json!(1), &json!(1))
     );
+}
+
+#[test]
+fn a_run_that_ends_at_its_deadline_keeps_what_it_walked_though_nothing_was_decided() {
+    let world = World::new().with_closes(&[120; 100]);
+    world.hangs_after.set(Some(40));
+    world.run_until_the_deadline();
+    let walked = 40 / EVALUATIONS_PER_COMMIT * EVALUATIONS_PER_COMMIT;
+    let last = (walked as i64 - 1) * MINUTE_MS;
+    assert_eq!(world.state()["last_evaluated_ms"], last);
+    let report = world.run().unwrap();
+    assert_eq!(report.output["bars_evaluated"], 100 - walked);
+}
+
+#[test]
+fn the_more_strategies_are_asked_the_fewer_bars_wait_for_a_commit() {
+    for (strategies, commits) in [(1, 3), (2, 5), (5, 12), (16, 34), (MAX_STRATEGIES, 34)] {
+        let world = World::new()
+            .with_strategies((0..strategies).map(|index| format!("level-{index}")))
+            .with_closes(&[120; 34]);
+        world.run().unwrap();
+        assert_eq!(world.memory.commits(), commits, "{strategies} strategies");
+    }
+}
+
+#[test]
+fn a_strategy_that_keeps_failing_is_suspended_for_the_run_and_the_others_are_asked_all_the_same() {
+    let world = World::new()
+        .with_strategies(["broken".into(), "level".into()])
+        .with_closes(&[&[120; 99][..], &[200]].concat());
+    let report = world.run().unwrap();
+    let output = &report.output;
+    assert_eq!(output["bars_evaluated"], 100);
+    assert_eq!(output["strategies_evaluated"], 100 + MAX_FAILURES_PER_RUN);
+    assert_eq!(output["strategy_failures"], 100);
+    let signal = world.memory.body("signals", "0000006000000-BTC-USDT.1m");
+    let signals = &signal["metadata"]["signals"];
+    assert_eq!(signals["level"]["action"], "buy");
+    assert_eq!(
+        (
+            &signals["broken"]["action"],
+            &signals["broken"]["confidence"]
+        ),
+        (&json!("hold"), &json!(0.0))
+    );
+    assert_eq!(
+        signals["broken"]["metadata"]["error"],
+        "suspended for this run after 3 failures"
+    );
+}
+
+#[test]
+fn a_suspended_strategy_is_asked_again_in_the_next_run() {
+    let world = World::new().with_closes(&[13, 13, 13, 200]);
+    assert_eq!(world.run().unwrap().output["signals"], 0);
+    world.add(4, &[200]);
+    let report = world.run().unwrap();
+    assert_eq!(
+        (
+            &report.output["strategy_failures"],
+            &report.output["signals"]
+        ),
+        (&json!(0), &json!(1))
+    );
+}
+
+#[test]
+fn a_catalogue_without_any_strategy_holds_and_the_walk_stands_still() {
+    let world = World::new().with_strategies([]).with_closes(&[200]);
+    let before = world.memory.everything();
+    let report = world.run().unwrap();
+    assert_eq!(
+        (report.outcome, report.reason.as_deref()),
+        (Outcome::Hold, Some("no_strategies"))
+    );
+    assert_eq!(world.memory.everything(), before);
+}
+
+/// The bytes of the largest text that is kept as metadata of each of so many entries.
+fn largest_text(entries: usize) -> usize {
+    let frame = json!({ "text": "" }).to_string().len();
+    MAX_METADATA_BYTES * FULL_SHARES / entries.max(FULL_SHARES) - frame
+}
+
+#[test]
+fn whatever_strategies_say_the_store_takes_the_commit() {
+    // Fifty open trades that are closed, and decisions behind them.
+    let closes = [&[200; 50][..], &[150], &[200; 13]].concat();
+    for strategies in [1, 3, 16, MAX_STRATEGIES] {
+        let mut world = World::new()
+            .with_strategies((0..strategies).map(|index| format!("{index:-<64}")))
+            .with_closes(&closes);
+        world.kind = "k".repeat(64);
+        world.signals_each = MAX_SIGNALS_PER_STRATEGY + 1;
+        world.rationale = "\u{1}".repeat(3_000);
+        world.metadata = "x".repeat(largest_text(strategies * MAX_SIGNALS_PER_STRATEGY));
+        world.run().unwrap();
+        assert_eq!(world.memory.ids("signals").len(), closes.len());
+        let signal = world.memory.body("signals", "0000000060000-BTC-USDT.1m");
+        let entry = &signal["metadata"]["signals"][&world.strategies[0]];
+        assert_eq!(entry["metadata"]["text"], world.metadata);
+        for (key, (_, body)) in world.memory.everything() {
+            assert!(
+                body.len() <= MAX_BODY_BYTES,
+                "{strategies} strategies: {key:?} has {} bytes",
+                body.len()
+            );
+        }
+        let bytes = world.largest_commit_bytes.get();
+        assert!(
+            bytes <= MAX_COMMIT_BYTES,
+            "{strategies} strategies: {bytes} bytes"
+        );
+    }
 }
 
 #[test]

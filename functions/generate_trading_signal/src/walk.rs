@@ -4,12 +4,17 @@
 //! While the risk gate holds, nothing is asked and the walk stands still: when trading is turned on again, it goes on with the bars that
 //! closed meanwhile, so that the record has no gap. (Orders are another matter: `execute` has its own switches.)
 //!
-//! A commit holds at most [`DECISIONS_PER_COMMIT`] decisions together with the state behind them. A run that ends early
-//! leaves whole commits, and the next one goes on behind them: no decision is lost or made twice.
+//! A commit holds the work of at most [`EVALUATIONS_PER_COMMIT`] evaluations together with the state behind them, whether
+//! anything was decided or not. A run that ends early leaves whole commits, and the next one goes on behind them: no decision is
+//! lost or made twice, and a run that is ended at its deadline has come further than the one before. A strategy that failed
+//! [`MAX_FAILURES_PER_RUN`] times is suspended for the rest of the run, so that one that hangs cannot use the run up.
+
+use std::collections::BTreeMap;
 
 use bulkhead_kernel::bar::Columns;
 use bulkhead_kernel::instrument::Instrument;
 use bulkhead_kernel::money::{Notional, Price};
+use bulkhead_kernel::risk_gate;
 use bulkhead_kernel::stage::{
     BarsQuery, Configuration, Documents, Key, MarketData, Report, StageError, read_body, required,
 };
@@ -20,14 +25,17 @@ use bulkhead_kernel::trade::{
 use serde_json::{Value, json};
 
 use crate::fusion::{Answer, fuse};
-use crate::gate;
 use crate::ledger::{Batch, Occasion, first_state};
-use crate::strategies::{Strategies, StrategyInfo, Window};
+use crate::strategies::{Strategies, StrategyInfo, StrategySignal, Window};
 
 /// The most bars of one series that a run evaluates.
 pub const BARS_PER_RUN: u32 = 1_000;
-/// The most decisions that one commit stores; a commit has at most [`crate::ledger::MAX_OPEN_SHADOW_TRADES`] and three times as many writes.
-pub const DECISIONS_PER_COMMIT: usize = 16;
+/// The most evaluations whose work one commit stores, but for a bar that takes more by itself. Even if each uses up a
+/// strategy's second, the commit comes before the run's deadline of 30. A bar makes at most one decision, so a commit has at
+/// most three times as many writes, and those of [`crate::ledger::MAX_OPEN_SHADOW_TRADES`] and of the state.
+pub const EVALUATIONS_PER_COMMIT: usize = 16;
+/// How often a strategy may fail in one run. After that it counts as failed without being asked, until the next run.
+pub const MAX_FAILURES_PER_RUN: usize = 3;
 /// The most series of one configuration.
 pub const MAX_INSTRUMENTS: usize = 64;
 /// The most strategies of one deployment.
@@ -86,6 +94,8 @@ struct Tally {
     bars: usize,
     evaluations: usize,
     failures: usize,
+    /// The failures of each strategy that was asked, by its name.
+    failures_by_strategy: BTreeMap<String, usize>,
     signals: usize,
     shadow_trades_opened: usize,
     shadow_trades_closed: usize,
@@ -102,7 +112,7 @@ pub async fn evaluate(
 ) -> Result<Report, StageError> {
     let settings = Settings::read(ports)?;
     let mut tally = Tally::default();
-    if let Some(halt) = gate::check(ports).await {
+    if let Some(halt) = risk_gate::check(ports).await {
         return Ok(Report::hold(halt.reason(), tally.output()));
     }
     let strategies = ports.catalogue().await?;
@@ -174,8 +184,7 @@ impl<P: Documents + MarketData + Strategies> Walk<'_, P> {
         };
         let (columns, first_new) = self.bars(&state).await?;
         let mut batch = Batch::new(state, revision);
-        let mut decisions = 0;
-        let mut walked = false;
+        let mut uncommitted_bars = 0;
         for index in first_new..columns.len() {
             let open_time_ms = columns.open_time_ms[index];
             let as_of_ms = timeframe.close_time_ms(open_time_ms);
@@ -183,23 +192,24 @@ impl<P: Documents + MarketData + Strategies> Walk<'_, P> {
                 break;
             }
             batch.state.last_evaluated_ms = open_time_ms;
-            walked = true;
-            if self
-                .bar(&columns, index, as_of_ms, &mut batch, tally)
-                .await?
-            {
-                decisions += 1;
-            }
-            if decisions == DECISIONS_PER_COMMIT {
+            self.bar(&columns, index, as_of_ms, &mut batch, tally)
+                .await?;
+            uncommitted_bars += 1;
+            if uncommitted_bars == self.bars_per_commit() {
                 self.ports.commit(batch.writes()?).await?;
                 batch = batch.stored();
-                (decisions, walked) = (0, false);
+                uncommitted_bars = 0;
             }
         }
-        if walked {
+        if uncommitted_bars > 0 {
             self.ports.commit(batch.writes()?).await?;
         }
         Ok(())
+    }
+
+    /// How many bars are evaluated between two commits.
+    fn bars_per_commit(&self) -> usize {
+        (EVALUATIONS_PER_COMMIT / self.strategies.len().max(1)).max(1)
     }
 
     /// The new bars behind as many older ones as the longest lookback needs, and where the new ones begin.
@@ -236,7 +246,7 @@ impl<P: Documents + MarketData + Strategies> Walk<'_, P> {
         Ok((columns, first_new))
     }
 
-    /// Evaluates one bar. True: a decision was recorded.
+    /// Evaluates one bar, and records what is decided.
     async fn bar(
         &self,
         columns: &Columns,
@@ -244,7 +254,7 @@ impl<P: Documents + MarketData + Strategies> Walk<'_, P> {
         as_of_ms: i64,
         batch: &mut Batch,
         tally: &mut Tally,
-    ) -> Result<bool, StageError> {
+    ) -> Result<(), StageError> {
         let timeframe = self.settings.timeframe.to_string();
         let mut answers = Vec::with_capacity(self.strategies.len());
         for strategy in self.strategies {
@@ -257,12 +267,11 @@ impl<P: Documents + MarketData + Strategies> Walk<'_, P> {
                 first: end.saturating_sub(lookback(strategy) as usize),
                 end,
             };
-            let signals = self.ports.evaluate(&strategy.name, window).await;
+            let signals = self.ask(strategy, window, tally).await;
             tally.failures += usize::from(signals.is_err());
             answers.push(Answer { strategy, signals });
         }
         tally.bars += 1;
-        tally.evaluations += answers.len();
         let decision = fuse(&answers, as_of_ms);
         let recorded = match decision.verb {
             None => None,
@@ -286,10 +295,29 @@ impl<P: Documents + MarketData + Strategies> Walk<'_, P> {
             "brain_decision": decision.brain,
             "trade_action_id": recorded,
         }));
-        Ok(tally
-            .latest
-            .as_ref()
-            .is_some_and(|latest| !latest["trade_action_id"].is_null()))
+        Ok(())
+    }
+
+    /// Asks one strategy, unless it failed too often in this run.
+    async fn ask(
+        &self,
+        strategy: &StrategyInfo,
+        window: Window<'_>,
+        tally: &mut Tally,
+    ) -> Result<Vec<StrategySignal>, String> {
+        let failures = tally.failures_by_strategy.get(&strategy.name);
+        if failures.is_some_and(|failures| *failures >= MAX_FAILURES_PER_RUN) {
+            return Err(format!(
+                "suspended for this run after {MAX_FAILURES_PER_RUN} failures"
+            ));
+        }
+        tally.evaluations += 1;
+        let signals = self.ports.evaluate(&strategy.name, window).await;
+        if signals.is_err() {
+            let name = strategy.name.clone();
+            *tally.failures_by_strategy.entry(name).or_default() += 1;
+        }
+        signals
     }
 
     async fn record(

@@ -59,6 +59,7 @@ pub struct SeriesPoll {
     now_ms: i64,
     start_time_ms: Option<i64>,
     newest_seen_ms: Option<i64>,
+    newest_accepted_ms: Option<i64>,
     is_done: bool,
     quarantined: Vec<Quarantined>,
     result: SeriesResult,
@@ -84,10 +85,11 @@ impl SeriesPoll {
             now_ms,
             start_time_ms,
             newest_seen_ms: None,
+            newest_accepted_ms: None,
             is_done: false,
             quarantined: Vec::new(),
             result: SeriesResult {
-                instrument: series.instrument.clone(),
+                instrument: series.instrument.to_string(),
                 symbol: series.symbol.clone(),
                 pages: 0,
                 inserted: 0,
@@ -151,9 +153,10 @@ impl SeriesPoll {
         if good.is_empty() {
             return Ok(None);
         }
-        columns
-            .map(Some)
-            .map_err(|error| format!("bars of {}: {error}", self.result.instrument))
+        let columns =
+            columns.map_err(|error| format!("bars of {}: {error}", self.result.instrument))?;
+        self.newest_accepted_ms = columns.open_time_ms.last().copied();
+        Ok(Some(columns))
     }
 
     /// Decides whether there is a next page. One that would not begin later than this one did is not asked for,
@@ -200,7 +203,8 @@ impl SeriesPoll {
         self.result.inserted = self.result.inserted.saturating_add(appended.inserted);
         self.result.updated = self.result.updated.saturating_add(appended.updated);
         self.result.unchanged = self.result.unchanged.saturating_add(appended.unchanged);
-        self.result.newest_open_time_ms = self.result.newest_open_time_ms.max(self.newest_seen_ms);
+        self.result.newest_open_time_ms =
+            self.result.newest_open_time_ms.max(self.newest_accepted_ms);
     }
 
     /// What became of the series, and the bars that were quarantined.

@@ -123,7 +123,7 @@ async fn poll_series(
     run: Run<'_>,
 ) -> (SeriesResult, Vec<Quarantined>, Option<Trouble>) {
     let timeframe = settings.timeframe.to_string();
-    let (newest, trouble) = match ports.latest(&series.instrument, &timeframe).await {
+    let (newest, trouble) = match ports.latest(series.instrument.as_str(), &timeframe).await {
         Ok(newest) => (newest, None),
         Err(error) => (None, Some(Trouble::All(error))),
     };
@@ -180,7 +180,7 @@ async fn poll_pages(
             .map_err(|error| Trouble::Series(StageError::Other(error)))?;
         if let Some(columns) = columns {
             let appended = ports
-                .append(&series.instrument, timeframe, columns)
+                .append(series.instrument.as_str(), timeframe, columns)
                 .await
                 .map_err(Trouble::All)?;
             poll.stored(appended);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bulkhead_kernel::instrument::Instrument;
 use bulkhead_kernel::timeframe::Timeframe;
 use bulkhead_venues::binance;
 
@@ -80,7 +81,7 @@ pub enum Backfill {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
     /// The instrument, as bars are stored under it.
-    pub instrument: String,
+    pub instrument: Instrument,
     /// The venue's symbol for it.
     pub symbol: String,
 }
@@ -133,30 +134,23 @@ impl Settings {
     }
 }
 
+/// Reads the names as every stage does, so that bars are stored under the name that is looked for later.
 fn read_series(list: &str) -> Result<Vec<Series>, String> {
-    let mut series: Vec<Series> = Vec::new();
-    for instrument in list
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-    {
-        if series.iter().any(|other| other.instrument == instrument) {
-            return Err(format!("`instruments` names `{instrument}` twice"));
-        }
-        if series.len() == MAX_INSTRUMENTS {
-            return Err(format!("`instruments` names more than {MAX_INSTRUMENTS}"));
-        }
-        let symbol =
-            binance::symbol(instrument).map_err(|error| format!("`instruments`: {error}"))?;
-        series.push(Series {
-            instrument: instrument.to_owned(),
-            symbol,
-        });
-    }
-    if series.is_empty() {
+    let named = |error: &dyn fmt::Display| format!("`instruments`: {error}");
+    let instruments = Instrument::parse_list(list).map_err(|error| named(&error))?;
+    if instruments.is_empty() {
         return Err("`instruments` names none".to_owned());
     }
-    Ok(series)
+    if instruments.len() > MAX_INSTRUMENTS {
+        return Err(format!("`instruments` names more than {MAX_INSTRUMENTS}"));
+    }
+    instruments
+        .into_iter()
+        .map(|instrument| {
+            let symbol = binance::symbol(instrument.as_str()).map_err(|error| named(&error))?;
+            Ok(Series { instrument, symbol })
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -164,7 +158,9 @@ mod tests {
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use super::{Backfill, Settings};
+    use bulkhead_kernel::instrument::Instrument;
+
+    use super::{Backfill, MAX_INSTRUMENTS, Settings};
 
     fn read(changes: &[(&str, Option<&str>)]) -> Result<Settings, String> {
         let defaults = [
@@ -185,6 +181,7 @@ mod tests {
     fn settings_are_read_from_the_configuration() {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.origin.to_string(), "http://127.0.0.1:7878");
+        assert_eq!(settings.series[1].instrument.as_str(), "ETH-USDT");
         assert_eq!(settings.series[1].symbol, "ETHUSDT");
         assert_eq!(settings.backfill, Backfill::Latest);
         let settings = read(&[
@@ -200,6 +197,34 @@ mod tests {
     }
 
     #[test]
+    fn instruments_are_the_list_that_the_signal_stage_reads() {
+        for list in [
+            "btc-usdt,ETH-usdt",
+            " BTC-USDT ,, eth-usdt",
+            "btc-usdt,BTC-USDT",
+        ] {
+            let settings = read(&[("instruments", Some(list))]).unwrap();
+            let instruments: Vec<_> = settings
+                .series
+                .into_iter()
+                .map(|series| series.instrument)
+                .collect();
+            assert_eq!(instruments, Instrument::parse_list(list).unwrap(), "{list}");
+        }
+    }
+
+    #[test]
+    fn a_poll_goes_through_a_bounded_number_of_instruments() {
+        let list = |count| {
+            let names: Vec<String> = (0..count).map(|index| format!("A{index}-USDT")).collect();
+            names.join(",")
+        };
+        assert!(read(&[("instruments", Some(&list(MAX_INSTRUMENTS)))]).is_ok());
+        let error = read(&[("instruments", Some(&list(MAX_INSTRUMENTS + 1)))]).unwrap_err();
+        assert_eq!(error, "`instruments` names more than 32");
+    }
+
+    #[test]
     fn a_setting_that_is_absent_or_malformed_is_named() {
         for (key, value, text) in [
             ("market_data_url", None, "`market_data_url`"),
@@ -209,7 +234,6 @@ mod tests {
             ("market_data_url", Some("http://h\r\nX: y"), "host"),
             ("market_data_url", Some("http://h/?x=1"), "path"),
             ("instruments", Some(" , "), "names none"),
-            ("instruments", Some("A-B,A-B"), "twice"),
             ("instruments", Some("A B"), "`A B`"),
             ("timeframe", Some("1 minute"), "`timeframe`"),
             ("backfill_start", Some("yesterday"), "`backfill_start`"),

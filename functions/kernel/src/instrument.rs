@@ -39,12 +39,6 @@ impl Instrument {
         &self.0
     }
 
-    /// The name as Binance writes symbols: letters and digits only (`BTCUSDT`). Binance spot REST: `symbol`.
-    #[must_use]
-    pub fn venue_symbol(&self) -> String {
-        self.0.chars().filter(char::is_ascii_alphanumeric).collect()
-    }
-
     /// The name as part of a document's id, where `/` may not stand: it becomes `-`.
     #[must_use]
     pub fn document_id(&self) -> String {
@@ -119,7 +113,6 @@ mod tests {
     fn a_name_is_trimmed_and_raised_to_upper_case() {
         let instrument: Instrument = " btc-usdt ".parse().unwrap();
         assert_eq!(instrument.as_str(), "BTC-USDT");
-        assert_eq!(instrument.venue_symbol(), "BTCUSDT");
     }
 
     #[test]

@@ -252,15 +252,15 @@ impl OrderState {
     /// Whether an order in this state may next be in `next`.
     ///
     /// A venue may report a later state without the ones between (a market order goes from submitted to filled).
-    /// `unknown` follows only on `submitted`, and leads to whatever the venue says.
+    /// `unknown` follows only on `submitted`, and leads to whatever the venue says. What was never sent may still be denied.
     #[must_use]
     pub fn can_become(self, next: Self) -> bool {
         use OrderState::{
-            Accepted, Canceled, DryRun, Expired, Filled, Intended, PartiallyFilled, Rejected,
-            Submitted, Unknown,
+            Accepted, Canceled, Denied, DryRun, Expired, Filled, Intended, PartiallyFilled,
+            Rejected, Submitted, Unknown,
         };
         match self {
-            Intended => matches!(next, DryRun | Submitted),
+            Intended => matches!(next, Denied | DryRun | Submitted),
             Submitted => {
                 matches!(
                     next,
@@ -276,7 +276,7 @@ impl OrderState {
                 PartiallyFilled | Filled | Canceled | Rejected | Expired
             ),
             PartiallyFilled => matches!(next, Filled | Canceled | Expired),
-            OrderState::Denied | DryRun | Filled | Canceled | Rejected | Expired => false,
+            Denied | DryRun | Filled | Canceled | Rejected | Expired => false,
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod intent;
 pub mod literal;
 pub mod memory;
 pub mod money;
+pub mod risk_gate;
 pub mod stage;
 pub mod timeframe;
 pub mod trace;

@@ -138,9 +138,10 @@ impl Documents for Memory {
         let mut documents = self.documents.borrow().clone();
         for write in writes {
             let (key, expected, body) = match write {
-                Write::Create(key, body) => (key, Some(0), body),
-                Write::Replace(key, revision, body) => (key, Some(revision), body),
-                Write::Upsert(key, body) => (key, None, body),
+                Write::Create(key, body) => (key, Some(0), Some(body)),
+                Write::Replace(key, revision, body) => (key, Some(revision), Some(body)),
+                Write::Upsert(key, body) => (key, None, Some(body)),
+                Write::Delete(key) => (key, None, None),
             };
             let revision = documents.get(&key).map_or(0, |(revision, _)| *revision);
             if expected.is_some_and(|expected| expected != revision) {
@@ -149,7 +150,10 @@ impl Documents for Memory {
                     key.collection, key.id
                 )));
             }
-            documents.insert(key, (revision + 1, body.to_string()));
+            match body {
+                Some(body) => documents.insert(key, (revision + 1, body.to_string())),
+                None => documents.remove(&key),
+            };
         }
         self.documents.replace(documents);
         self.commits.set(self.commits.get() + 1);

@@ -92,7 +92,13 @@ impl Digest {
     /// The action: the first byte, modulo 3, of buy, sell, hold.
     #[must_use]
     pub fn action(&self) -> Action {
-        Action::ALL[usize::from(self.0[0]) % Action::ALL.len()]
+        self.choose(&Action::ALL)
+    }
+
+    /// The action that the preview stage's own fake gives in a real pipeline: the first byte, modulo 3, of sell, buy, hold.
+    #[must_use]
+    pub fn stage_preview_action(&self) -> Action {
+        self.choose(&[Action::Sell, Action::Buy, Action::Hold])
     }
 
     /// The brain's confidence, from 0.00 to 0.99: the second byte modulo 100, in hundredths.
@@ -117,6 +123,10 @@ impl Digest {
     #[must_use]
     pub fn stage_preview_confidence(&self) -> f64 {
         f64::from(self.three_bytes(3) % 100) / 100.0
+    }
+
+    fn choose(&self, actions: &[Action; 3]) -> Action {
+        actions[usize::from(self.0[0]) % actions.len()]
     }
 
     fn three_bytes(&self, from: usize) -> u32 {

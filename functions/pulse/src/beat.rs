@@ -3,6 +3,8 @@
 //! The open shadow trades are those that `signalState` lists, so that no closed one is read again; what the closed ones
 //! earned is `realized_pnl` of the same document, which changes in the very commit that closes them. A trade that
 //! was closed between the two reads counts with its final profit. So each trade counts once, whenever the beat falls.
+//!
+//! The history of equities holds the last [`EQUITY_HISTORY_MINUTES`]: older ones leave in the commit that adds.
 
 use bulkhead_kernel::money::{MoneyError, Notional, Price};
 use bulkhead_kernel::stage::{
@@ -12,7 +14,7 @@ use bulkhead_kernel::stage::{
 use bulkhead_kernel::trade::{
     SHADOW_TRADES, SIGNAL_STATE, ShadowTrade, ShadowTradeStatus, SignalState,
 };
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::risk;
@@ -21,16 +23,18 @@ use crate::risk;
 pub const MAX_SERIES: u32 = 256;
 /// The most shadow trades that one commit marks.
 pub const MARKS_PER_COMMIT: usize = 100;
-/// The collection of the risk flags.
+/// The collection of the risk flags and of the heartbeat.
 pub const SYSTEM_STATUS: &str = "systemStatus";
 /// The document of the risk flags.
 pub const RISK_MANAGEMENT: &str = "risk_management";
-/// The collection of heartbeats.
-pub const OPS: &str = "ops";
 /// The document of the heartbeat.
 pub const LAST_PULSE: &str = "last_pulse";
 /// The collection of equities, a document for each minute.
 pub const EQUITY_HISTORY: &str = "equity_history";
+/// How many minutes of equities are kept: a week.
+pub const EQUITY_HISTORY_MINUTES: i64 = 7 * 24 * 60;
+/// The most outdated equities that one beat takes away. A beat adds at most one, so a surplus melts.
+pub const PRUNED_PER_BEAT: u32 = 64;
 /// The topic of the event that tells that trading was turned off.
 const RISK_TOPIC: &str = "telemetry.pulse.risk";
 
@@ -175,22 +179,49 @@ async fn keep_flags(
         "error_count": 0,
         "skipped_count": tally.unpriced,
     });
-    let minute = now.format("%Y%m%d%H%M").to_string();
-    ports
-        .commit(vec![
-            Write::over(
-                stored.map(|document| document.revision),
-                key,
-                flags.body.clone(),
-            ),
-            Write::Upsert(Key::new(OPS, LAST_PULSE), heartbeat),
-            Write::Upsert(
-                Key::new(EQUITY_HISTORY, minute),
-                json!({ "ts": now_text, "equity": equity }),
-            ),
-        ])
-        .await?;
+    let mut writes = vec![
+        Write::over(
+            stored.map(|document| document.revision),
+            key,
+            flags.body.clone(),
+        ),
+        Write::Upsert(Key::new(SYSTEM_STATUS, LAST_PULSE), heartbeat),
+        Write::Upsert(
+            Key::new(EQUITY_HISTORY, minute_id(now)),
+            json!({ "ts": now_text, "equity": equity }),
+        ),
+    ];
+    let outdated = outdated_equities(ports, now).await?;
+    writes.extend(outdated.into_iter().map(Write::Delete));
+    ports.commit(writes).await?;
     Ok(flags)
+}
+
+/// The oldest equities that the history no longer keeps, at most [`PRUNED_PER_BEAT`].
+async fn outdated_equities(
+    ports: &impl Documents,
+    now: DateTime<Utc>,
+) -> Result<Vec<Key>, StageError> {
+    let kept = TimeDelta::minutes(EQUITY_HISTORY_MINUTES - 1);
+    let Some(oldest_kept) = now.checked_sub_signed(kept).map(minute_id) else {
+        return Ok(vec![]);
+    };
+    let query = Query {
+        collection: EQUITY_HISTORY.to_owned(),
+        prefix: None,
+        start: None,
+        limit: PRUNED_PER_BEAT,
+    };
+    let oldest = ports.list(query).await?.into_iter();
+    Ok(oldest
+        .map(|document| document.key)
+        .filter(|key| key.id < oldest_kept)
+        .collect())
+}
+
+/// The id of a minute's equity: `YYYYMMDDHHMM` in UTC, so that ids ascend with time.
+fn minute_id(instant: DateTime<Utc>) -> String {
+    instant.format("%Y%m%d%H%M").to_string()
 }
 
 fn add(sum: &mut Notional, more: Notional) -> Result<(), StageError> {

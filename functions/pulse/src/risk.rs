@@ -1,8 +1,10 @@
 //! The risk flags: equity, its high-water mark, the drawdown from it, and whether trading is on.
 //!
 //! A drawdown strictly above 5 % turns trading off, and so does an equity below 100. Neither a recovery nor anything else that
-//! this stage sees turns it on again: only a person does. A person who does so while the drawdown still stands sees it
-//! turned off at the next beat, unless the high-water mark is lowered too.
+//! this stage sees turns it on again, nor does anything lower the mark: only a person does, with `bulkhead kill off --enable-trading`.
+//! While the drawdown still stands, that alone lasts until the next beat. With `--reset-high-water-mark` the person accepts the
+//! loss: `high_water_mark` becomes the `current_equity` of the last beat, drawdowns count from there, and trading stays on. No mark
+//! helps an equity below 100.
 
 use bulkhead_kernel::money::Notional;
 use rust_decimal::prelude::{Decimal, ToPrimitive};
@@ -197,6 +199,40 @@ mod tests {
         assert!(
             !at(Some(&breached), "9900").trading_enabled,
             "the drawdown still stands"
+        );
+    }
+
+    /// What `bulkhead kill off --enable-trading --reset-high-water-mark` makes of the flags.
+    fn reset_by_a_person(mut flags: Value) -> Value {
+        flags["trading_enabled"] = json!(true);
+        flags["high_water_mark"] = flags["current_equity"].clone();
+        flags
+    }
+
+    #[test]
+    fn a_person_who_resets_the_high_water_mark_too_turns_trading_on_for_good() {
+        let breached = at(Some(&marked(json!(true))), "9900").body;
+        let reset = at(Some(&reset_by_a_person(breached)), "9900");
+        assert!(reset.trading_enabled);
+        assert_eq!(reset.turned_off, None);
+        assert_eq!(reset.drawdown, Decimal::ZERO);
+        assert_eq!(reset.body["high_water_mark"], "9900");
+        assert_eq!(reset.body["drawdown_breached_at"], Value::Null);
+        assert_eq!(reset.body["disabled_reason"], Value::Null);
+        assert!(at(Some(&reset.body), "9405").trading_enabled, "exactly 5 %");
+        assert_eq!(
+            at(Some(&reset.body), "9404").turned_off,
+            Some("drawdown_breached"),
+            "drawdowns count from the new mark"
+        );
+    }
+
+    #[test]
+    fn no_high_water_mark_keeps_trading_on_below_the_minimum() {
+        let low = at(Some(&marked(json!(true))), "99").body;
+        assert_eq!(
+            at(Some(&reset_by_a_person(low)), "99").turned_off,
+            Some("equity_below_minimum")
         );
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use crate::beat::PRUNED_PER_BEAT;
 use crate::task;
 
 /// 2023-11-14T22:13:20Z
@@ -65,8 +66,12 @@ fn the_first_beat_creates_the_flags_the_heartbeat_and_the_equity() {
     );
     assert_eq!(risk(&memory)["trading_enabled"], true);
     assert_eq!(
-        memory.body("ops", "last_pulse")["timestamp"],
+        memory.body("systemStatus", "last_pulse")["timestamp"],
         "2023-11-14T22:13:20.000Z"
+    );
+    assert!(
+        memory.ids("ops").is_empty(),
+        "the kill switch's collection is not this stage's"
     );
     assert_eq!(
         memory.body("equity_history", "202311142213")["equity"],
@@ -145,6 +150,47 @@ fn a_drawdown_above_five_percent_turns_trading_off_until_a_person_turns_it_on() 
     flags["trading_enabled"] = json!(true);
     memory.put("systemStatus", "risk_management", &flags);
     assert_eq!(run(&memory).unwrap().output["trading_enabled"], true);
+}
+
+#[test]
+fn after_a_drawdown_a_person_who_resets_the_high_water_mark_turns_trading_on_for_good() {
+    let memory = world();
+    run(&memory).unwrap();
+    state(&memory, &[], "-200");
+    assert_eq!(
+        run(&memory).unwrap().output["turned_off"],
+        "drawdown_breached"
+    );
+    let mut flags = risk(&memory);
+    flags["trading_enabled"] = json!(true);
+    flags["high_water_mark"] = flags["current_equity"].clone();
+    memory.put("systemStatus", "risk_management", &flags);
+    for _ in 0..2 {
+        let report = run(&memory).unwrap();
+        assert_eq!(report.output["trading_enabled"], true);
+        assert_eq!(report.output["high_water_mark"], "800");
+    }
+}
+
+#[test]
+fn a_beat_takes_away_the_oldest_equities_beyond_a_week_and_a_bounded_number_of_them() {
+    let memory = world();
+    for surplus in 0..100 {
+        let id = format!("2023110100{surplus:02}");
+        memory.put("equity_history", &id, &json!({ "equity": "1" }));
+    }
+    let (outdated, oldest_kept) = ("202311072213", "202311072214");
+    for id in [outdated, oldest_kept] {
+        memory.put("equity_history", id, &json!({ "equity": "1" }));
+    }
+    run(&memory).unwrap();
+    assert_eq!(
+        memory.ids("equity_history").len(),
+        100 + 2 + 1 - PRUNED_PER_BEAT as usize
+    );
+    assert_eq!(memory.ids("equity_history")[0], "202311010064");
+    run(&memory).unwrap();
+    assert_eq!(memory.ids("equity_history"), [oldest_kept, "202311142213"]);
 }
 
 /// A store in which a person turns trading off right after the stage has read the flags.

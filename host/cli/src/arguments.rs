@@ -30,7 +30,7 @@ pub struct Global {
         env = "BULKHEAD_MANIFEST"
     )]
     pub manifest: PathBuf,
-    /// The folder of the database and of compiled code. Made when it is not there.
+    /// The folder of the database and of compiled code. `up` and `invoke` make it when it is not there.
     #[arg(
         long,
         global = true,
@@ -87,10 +87,10 @@ pub struct Up {
     /// address.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
     pub paper: SocketAddr,
-    /// End once every replayed bar has gone through the pipeline.
+    /// End once every replayed bar has gone through the pipeline. For the built-in market-data server alone.
     #[arg(long)]
     pub exit_when_replayed: bool,
-    /// How long runs may take to finish after SIGINT or SIGTERM, in seconds.
+    /// How long runs may take to finish after SIGINT or SIGTERM, in seconds. A second signal ends them at once.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub shutdown_deadline: Duration,
 }
@@ -181,6 +181,9 @@ pub enum KillAction {
         /// Why.
         #[arg(long, default_value = "set by hand")]
         reason: String,
+        /// Make the database where there is none yet, so that the switch is on when `bulkhead up` starts.
+        #[arg(long)]
+        create: bool,
     },
     /// Allow order entry again, as far as this switch is concerned.
     Off {
@@ -190,6 +193,9 @@ pub enum KillAction {
         /// Also turn `trading_enabled` on again after a drawdown turned it off.
         #[arg(long)]
         enable_trading: bool,
+        /// Accept the loss: the high-water mark becomes the current equity, and drawdowns count from there.
+        #[arg(long, requires = "enable_trading")]
+        reset_high_water_mark: bool,
     },
     /// Say how each switch stands. Exit status 1 while any of them stops order entry.
     Status,

@@ -11,7 +11,7 @@ use bulkhead_grants::egress::SystemResolver;
 use bulkhead_manifest::{App, Component, Overlap, ResolvedApp, Role};
 use bulkhead_sandbox::{CodeCache, Foundation, Sandbox};
 use bulkhead_stage::{Clock, Runner, SystemClock};
-use bulkhead_store::{MemoryStore, SqliteOptions, SqliteStore, Store};
+use bulkhead_store::{MemoryStore, SqliteOptions, SqliteStore, Store, StoreError};
 use bulkhead_supervisor::{
     self as supervisor, Entropy, Retries, RunPolicy, SeededEntropy, Supervisor,
 };
@@ -21,6 +21,9 @@ use crate::journal::StoreJournal;
 
 /// The database in the data folder.
 const DATABASE: &str = "bulkhead.db";
+
+/// What to do where there is no database.
+const MISSING_HINT: &str = "name the deployment's folder with --data-dir; `bulkhead up` makes a new one, and `bulkhead kill on --create` one whose kill switch is on";
 
 /// Compiled code in the data folder.
 const CACHE: &str = "cache";
@@ -44,15 +47,15 @@ pub enum Keeping {
 }
 
 impl Deployment {
-    /// Opens the deployment that `global` names.
-    pub fn open(global: &Global, keeping: Keeping) -> anyhow::Result<Self> {
-        let app = manifest(global)?;
+    /// Opens the deployment of `app` that `global` names.
+    pub fn open(global: &Global, app: ResolvedApp, keeping: Keeping) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store: Arc<dyn Store> = match keeping {
             Keeping::Database => Arc::new(open_store(global)?),
             Keeping::Memory => Arc::new(MemoryStore::new(clock.now_ms())),
         };
-        let sandbox = sandbox(global, &app, Arc::clone(&store), Arc::clone(&clock))?;
+        let cache = code_cache(global)?;
+        let sandbox = sandbox(global, &app, Arc::clone(&store), Arc::clone(&clock), cache)?;
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::from_system());
         let policies = app
             .components
@@ -125,17 +128,41 @@ pub fn manifest_folder(global: &Global) -> PathBuf {
 }
 
 /// The database of the data folder, created when it is not there.
-pub fn open_store(global: &Global) -> anyhow::Result<SqliteStore> {
-    let options = SqliteOptions {
+pub fn open_store(global: &Global) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(&database(global), options())
+}
+
+/// The database of the data folder, for whoever only looks at a deployment or corrects it: a new one in the wrong
+/// folder would answer for the one that is meant.
+pub fn find_store(global: &Global) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open_existing(&database(global), options())
+}
+
+/// The same; where there is none, the error says what to do.
+pub fn existing_store(global: &Global) -> anyhow::Result<SqliteStore> {
+    find_store(global).map_err(|error| match error {
+        StoreError::Missing { .. } => anyhow!("{error}\n\nhint: {MISSING_HINT}"),
+        other => other.into(),
+    })
+}
+
+fn options() -> SqliteOptions {
+    SqliteOptions {
         now_ms: SystemClock.now_ms(),
         ..SqliteOptions::default()
-    };
-    Ok(SqliteStore::open(&database(global), options)?)
+    }
 }
 
 /// The database's file.
 pub fn database(global: &Global) -> PathBuf {
     global.data_dir.join(DATABASE)
+}
+
+/// The compiled code of the data folder, made when it is not there.
+pub fn code_cache(global: &Global) -> anyhow::Result<CodeCache> {
+    let folder = global.data_dir.join(CACHE);
+    CodeCache::at(&folder)
+        .with_context(|| format!("opening the code cache {} failed", folder.display()))
 }
 
 /// The components of `app`, loaded and linked.
@@ -144,10 +171,8 @@ pub fn sandbox(
     app: &ResolvedApp,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    cache: CodeCache,
 ) -> anyhow::Result<Sandbox> {
-    let cache_folder = global.data_dir.join(CACHE);
-    let cache = CodeCache::at(&cache_folder)
-        .with_context(|| format!("opening the code cache {} failed", cache_folder.display()))?;
     let file_name = global.manifest.display().to_string();
     let specs =
         bulkhead_sandbox::specs(app, &file_name, &manifest_folder(global)).map_err(all_of)?;

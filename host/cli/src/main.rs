@@ -9,20 +9,31 @@ mod journal;
 mod output;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Arguments, Command};
+use crate::output::WrongUsage;
+
+/// How long what was left behind may take to end, such as the resolution of a name that nobody waits for any more.
+const RUNTIME_GRACE: Duration = Duration::from_secs(1);
+
+/// The variable with the log's filter.
+const LOG_VARIABLE: &str = "BULKHEAD_LOG";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_logging(arguments.global.verbose);
-    match run(arguments) {
+    match start_logging(arguments.global.verbose).and_then(|()| run(arguments)) {
         Ok(code) => code,
         Err(error) => {
             output::complain(&error);
-            ExitCode::FAILURE
+            if error.is::<WrongUsage>() {
+                ExitCode::from(WrongUsage::EXIT_STATUS)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -37,7 +48,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match arguments.command {
             Command::Up(command) => commands::up::run(global, command).await,
             Command::Canary(command) => commands::canary::run(global, command).await,
@@ -49,21 +60,35 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Check(command) => commands::check::run(global, &command),
             Command::Completions(command) => commands::completions::run(&command),
         }
-    })
+    });
+    runtime.shutdown_timeout(RUNTIME_GRACE);
+    ended
 }
 
 /// Talk goes to stderr. `BULKHEAD_LOG` takes `tracing`'s filter syntax and wins over `-v`.
-fn start_logging(verbose: u8) {
+fn start_logging(verbose: u8) -> anyhow::Result<()> {
     let level = match verbose {
         0 => "warn",
         1 => "info",
         2 => "debug",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_env("BULKHEAD_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = match std::env::var_os(LOG_VARIABLE) {
+        Some(text) if !text.is_empty() => filter(&text.to_string_lossy())?,
+        _ => EnvFilter::new(level),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(output::wants_colour(&std::io::stderr()))
         .init();
+    Ok(())
+}
+
+fn filter(text: &str) -> Result<EnvFilter, WrongUsage> {
+    EnvFilter::try_new(text).map_err(|error| {
+        WrongUsage(format!(
+            "{LOG_VARIABLE} is no filter: `{text}`: {error}\n\nhint: a filter is such as `info` or `warn,bulkhead_triggers=debug`"
+        ))
+    })
 }

@@ -1,8 +1,27 @@
 //! stdout for data, stderr for talk.
 
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+/// What was typed, or set in the environment, cannot be meant.
+#[derive(Debug)]
+pub struct WrongUsage(pub String);
+
+impl WrongUsage {
+    /// As clap ends the process when it cannot read what was typed.
+    pub const EXIT_STATUS: u8 = 2;
+}
+
+impl std::fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
 
 /// Prints to stdout. A closed pipe is no error: whoever read it has read enough.
 pub fn print(text: &str) -> anyhow::Result<()> {
@@ -40,6 +59,37 @@ pub fn talk(text: impl AsRef<str>) {
     eprintln!("{}", text.as_ref());
 }
 
+/// Writes a file as a whole: whoever reads it finds what was there before or all of `content`. What is no regular
+/// file, such as a pipe, is written as it stands.
+pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => fs::canonicalize(path)?,
+        Ok(_) => return fs::write(path, content),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    let beside = beside(&path);
+    let written = File::create(&beside)
+        .and_then(|mut file| {
+            file.write_all(content)?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&beside, &path));
+    if written.is_err() {
+        // It may never have been made; the error that is told is the first one.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Where the next content of `path` is written: in the same folder, so that it can take the file's place in one step.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", std::process::id()));
+    path.with_file_name(name)
+}
+
 /// Whether a stream is a terminal whose user has not asked for plain text (`NO_COLOR`).
 pub fn wants_colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -51,4 +101,51 @@ pub fn instant(unix_ms: i64) -> String {
         || format!("{unix_ms} ms"),
         |instant| instant.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("artifact.json");
+        write_file(&path, b"a longer text").unwrap();
+        let old = File::open(&path).unwrap();
+        write_file(&path, b"short").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+        assert_eq!(
+            io::read_to_string(old).unwrap(),
+            "a longer text",
+            "whoever has the old one open goes on reading it"
+        );
+        assert_eq!(names(folder.path()), ["artifact.json"]);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(write_file(&folder.path().join("nowhere/artifact.json"), b"x").is_err());
+        assert!(write_file(folder.path(), b"x").is_err());
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link_to_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&path, "old").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        write_file(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
 }

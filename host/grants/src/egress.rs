@@ -24,8 +24,8 @@ pub use head::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_METHOD_BYTES, MAX_TARGET_BYTES
 pub use host::{Cidr, HostMatch, HostPattern, MalformedHost, PortMatch, SchemeMatch};
 pub use path::{MAX_PATTERN_BYTES, MalformedPath, PathPattern};
 pub use resolve::{
-    BoxFuture, MAX_ADDRESSES, Permit, Resolver, StaticResolver, SystemResolver, admit,
-    resolve_and_check,
+    BoxFuture, MAX_ADDRESSES, Permit, RESOLVE_TIMEOUT, Resolver, StaticResolver, SystemResolver,
+    admit, resolve_and_check,
 };
 pub use rule::{EgressClass, EgressGrant, EgressRule};
 pub use target::{MAX_AUTHORITY_BYTES, Scheme, Target, TargetHost};

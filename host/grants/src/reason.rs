@@ -70,12 +70,14 @@ reasons! { EGRESS, "Every word with which the egress gate denies a request.":
     METHOD_NOT_GRANTED = "method-not-granted";
     /// The host's rules name other paths for the method.
     PATH_NOT_GRANTED = "path-not-granted";
-    /// Order entry while the variable `EXEC_KILL_SWITCH` is on or unreadable.
+    /// Order entry while the variable `EXEC_KILL_SWITCH` is on, unreadable or not the component's.
     EXEC_KILL_SWITCH = "exec-kill-switch";
     /// Order entry while the document `ops/execution_kill_switch` is on or unreadable.
     EXECUTION_KILL_SWITCH = "execution-kill-switch";
-    /// Order entry while `systemStatus/risk_management.trading_enabled` is false or unreadable.
+    /// Order entry while `systemStatus/risk_management` says that trading is off or halted, or is unreadable.
     TRADING_DISABLED = "trading-disabled";
+    /// Order entry while `systemStatus/trading_gate` says that trading is off or halted, or is unreadable.
+    TRADING_GATE_CLOSED = "trading-gate-closed";
     /// The host's name has no address.
     NAME_UNRESOLVED = "name-unresolved";
     /// The host's name has more addresses than are checked.

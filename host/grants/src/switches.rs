@@ -1,19 +1,25 @@
-//! The three kill switches, read from what the variables and the store answered.
+//! The kill switches, read from what the variables and the store answered.
 //!
 //! | switch | where | stops order entry when |
 //! | --- | --- | --- |
 //! | `EXEC_KILL_SWITCH` | variable | `1`, `true`, `yes`, `on` |
 //! | `ops/execution_kill_switch` | document | `enabled` is true |
-//! | `systemStatus/risk_management` | document | `trading_enabled` is false |
+//! | `systemStatus/risk_management` | document | `trading_enabled` is false, or `status` is `EMERGENCY_HALT` |
+//! | `systemStatus/trading_gate` | document that need not exist | `trading_enabled` is false, or `status` is `EMERGENCY_HALT` |
 //!
-//! A switch that cannot be read counts as on: a document that is missing or malformed, a variable with any other text.
+//! A switch that cannot be read counts as on: a document that is missing, malformed or not answered, a variable that the
+//! component does not have or with any other text. Only the trading gate may be missing: it is there during a halt alone.
 //! Only the class [`EgressClass::OrderEntry`] is stopped; cancels, account and market data stay possible.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::denied::quoted;
 use crate::egress::EgressClass;
 use crate::{Denied, reason};
+
+/// The value of `status` during an emergency halt.
+const EMERGENCY_HALT: &str = "EMERGENCY_HALT";
 
 /// The state of one kill switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +64,7 @@ impl Default for Switch {
     }
 }
 
-/// The three kill switches together. The default is unreadable, hence on.
+/// The kill switches together. The default is unreadable, hence on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SwitchState {
     /// The variable `EXEC_KILL_SWITCH`.
@@ -67,10 +73,13 @@ pub struct SwitchState {
     pub execution_kill_switch: Switch,
     /// The document `systemStatus/risk_management`.
     pub trading_enabled: Switch,
+    /// The document `systemStatus/trading_gate`.
+    pub trading_gate: Switch,
 }
 
 impl SwitchState {
-    /// The state from the variable's text and the two documents' bodies; `None` is what does not exist or was not answered.
+    /// The state from the variable's text and two documents' bodies; `None` is what does not exist or was not answered.
+    /// The trading gate stays unread, hence on, until [`SwitchState::with_trading_gate`].
     #[must_use]
     pub fn read(
         variable: Option<&str>,
@@ -81,7 +90,15 @@ impl SwitchState {
             exec_kill_switch: exec_kill_switch(variable),
             execution_kill_switch: self::execution_kill_switch(execution_kill_switch),
             trading_enabled: trading_enabled(risk_management),
+            trading_gate: Switch::default(),
         }
+    }
+
+    /// The same with the trading gate as the store answered it.
+    #[must_use]
+    pub fn with_trading_gate(mut self, answered: Answered<'_>) -> Self {
+        self.trading_gate = trading_gate(answered);
+        self
     }
 
     /// Whether a request of `class` may leave.
@@ -96,6 +113,7 @@ impl SwitchState {
             (reason::EXEC_KILL_SWITCH, &self.exec_kill_switch),
             (reason::EXECUTION_KILL_SWITCH, &self.execution_kill_switch),
             (reason::TRADING_DISABLED, &self.trading_enabled),
+            (reason::TRADING_GATE_CLOSED, &self.trading_gate),
         ];
         for (word, switch) in switches {
             if let Some(why) = switch.stops() {
@@ -109,10 +127,26 @@ impl SwitchState {
     }
 }
 
-/// The switch in the variable `EXEC_KILL_SWITCH`; case and blanks around it do not matter.
+/// What the store answered to the question for a document that need not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered<'a> {
+    /// The document, with this body.
+    Body(&'a str),
+    /// There is no such document.
+    Missing,
+    /// Nothing: nobody knows whether there is one.
+    Nothing,
+}
+
+/// The switch in the variable `EXEC_KILL_SWITCH`; case and blanks around it do not matter. `None`: the component does not
+/// have the variable, so that whoever turns it on turns on nothing.
 #[must_use]
 pub fn exec_kill_switch(variable: Option<&str>) -> Switch {
-    let text = variable.unwrap_or_default().trim();
+    let Some(text) = variable.map(str::trim) else {
+        return Switch::unreadable(
+            "the component does not have the variable `exec_kill_switch`; map it under the component's `variables`",
+        );
+    };
     let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is_one_of(&["", "0", "false", "no", "off"]) {
         Switch::Off
@@ -145,24 +179,48 @@ pub fn execution_kill_switch(body: Option<&str>) -> Switch {
     }
 }
 
-/// The switch in the body of the document `systemStatus/risk_management`: `{"trading_enabled": bool}`; on when false.
+/// The switch in the body of the document `systemStatus/risk_management`: off when `trading_enabled` is true and `status`
+/// is not `EMERGENCY_HALT`.
 #[must_use]
 pub fn trading_enabled(body: Option<&str>) -> Switch {
+    trading_flags("systemStatus/risk_management", body)
+}
+
+/// The switch in the document `systemStatus/trading_gate`: off when there is none, or it says what a risk document that is
+/// off says.
+#[must_use]
+pub fn trading_gate(answered: Answered<'_>) -> Switch {
+    match answered {
+        Answered::Missing => Switch::Off,
+        Answered::Nothing => trading_flags("systemStatus/trading_gate", None),
+        Answered::Body(body) => trading_flags("systemStatus/trading_gate", Some(body)),
+    }
+}
+
+fn trading_flags(name: &str, body: Option<&str>) -> Switch {
     #[derive(Deserialize)]
     struct Document {
         trading_enabled: bool,
+        status: Option<Value>,
     }
-    match document::<Document>("systemStatus/risk_management", body) {
-        Ok(Document {
-            trading_enabled: true,
-        }) => Switch::Off,
-        Ok(Document {
-            trading_enabled: false,
-        }) => {
-            Switch::on("the document `systemStatus/risk_management` has `trading_enabled` = false")
-        }
-        Err(why) => Switch::unreadable(why),
+    let document = match document::<Document>(name, body) {
+        Ok(document) => document,
+        Err(why) => return Switch::unreadable(why),
+    };
+    if document
+        .status
+        .is_some_and(|status| status == EMERGENCY_HALT)
+    {
+        return Switch::on(format!(
+            "the document `{name}` has `status` = \"{EMERGENCY_HALT}\""
+        ));
     }
+    if document.trading_enabled {
+        return Switch::Off;
+    }
+    Switch::on(format!(
+        "the document `{name}` has `trading_enabled` = false"
+    ))
 }
 
 /// A document's fields, or why they cannot be read. A field that stands twice cannot; unknown fields do not matter.

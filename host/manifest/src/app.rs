@@ -12,7 +12,7 @@ use crate::references::check_references;
 use crate::resolve::{ResolvedApp, resolve};
 use crate::section::Section;
 use crate::template::Template;
-use crate::trigger::{ReadTriggers, Trigger};
+use crate::trigger::{ReadTriggers, Trigger, with_schedules};
 use crate::variable::{Variable, Variables};
 
 /// The largest manifest that is read, in bytes.
@@ -145,7 +145,7 @@ fn read(found: &mut Findings<'_>) -> App {
     check_references(found, &root, &components, &triggers.references);
 
     app.variables = variables.well_formed;
-    app.triggers = triggers.triggers;
+    app.triggers = with_schedules(found, triggers.triggers, &components);
     app.components = components
         .into_iter()
         .map(|read| (read.component.name.clone(), read.component))

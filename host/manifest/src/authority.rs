@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use crate::documents::MarketDataGrant;
 use crate::egress::EgressClass;
-use crate::problem::Findings;
+use crate::problem::{Findings, Span};
 use crate::role::{Role, StageKind};
 use crate::section::Section;
 
@@ -19,6 +19,9 @@ const AUTHORITY_KEYS: &[&str] = &[
     "ai_models",
     "dependencies_inherit_configuration",
 ];
+/// The variable with which order entry is stopped from outside (`docs/authority.md`). A gate that cannot read it has
+/// one kill switch less.
+const KILL_SWITCH_VARIABLE: &str = "exec_kill_switch";
 /// The keys that give a stage something. A strategy may have none of them.
 const STAGE_ONLY_KEYS: &[&str] = &[
     "egress",
@@ -32,6 +35,7 @@ const STAGE_ONLY_KEYS: &[&str] = &[
 /// Notes each grant that the role may not hold.
 pub(crate) fn check_authority(
     found: &mut Findings<'_>,
+    name: &str,
     role: &Role,
     section: &Section<'_>,
     table: &Section<'_>,
@@ -85,38 +89,74 @@ pub(crate) fn check_authority(
             ),
         );
     }
-    let permitted = kind.egress_classes();
     for rule in table.sections(&mut Findings::new(found.source), "egress", "") {
-        let Some(value) = rule.get("class") else {
+        let Some((class, span)) = class_of(&rule) else {
             continue;
         };
-        let DeValue::String(class) = value.get_ref() else {
-            continue;
-        };
-        let known = EgressClass::ALL
-            .into_iter()
-            .find(|known| known.as_str() == class.as_ref());
-        let Some(class) = known.filter(|class| !permitted.contains(class)) else {
-            continue;
-        };
-        if permitted.is_empty() {
-            found.add(
-                &rule.span,
-                format!(
-                    "{} has no network: its world imports no HTTP client",
-                    kind.in_words()
-                ),
-            );
-        } else {
-            let names = permitted
-                .iter()
-                .map(|class| format!("`{class}`"))
-                .collect::<Vec<_>>()
-                .join(", ");
-            let message = format!("{} may not send `{class}` requests", kind.in_words());
-            found.add_with_hint(&value.span(), message, format!("what it may send: {names}"));
+        if !kind.egress_classes().contains(&class) {
+            add_forbidden_class(found, kind, class, &rule, &span);
+        } else if class == EgressClass::OrderEntry {
+            check_kill_switch_variable(found, name, section, &span);
         }
     }
+}
+
+/// The class of an egress rule, and where it stands. None: it has none that is known, which is noted elsewhere.
+fn class_of(rule: &Section<'_>) -> Option<(EgressClass, Span)> {
+    let value = rule.get("class")?;
+    let DeValue::String(class) = value.get_ref() else {
+        return None;
+    };
+    let known = EgressClass::ALL
+        .into_iter()
+        .find(|known| known.as_str() == class.as_ref())?;
+    Some((known, value.span()))
+}
+
+fn add_forbidden_class(
+    found: &mut Findings<'_>,
+    kind: StageKind,
+    class: EgressClass,
+    rule: &Section<'_>,
+    span: &Span,
+) {
+    let permitted = kind.egress_classes();
+    if permitted.is_empty() {
+        found.add(
+            &rule.span,
+            format!(
+                "{} has no network: its world imports no HTTP client",
+                kind.in_words()
+            ),
+        );
+        return;
+    }
+    let names = permitted
+        .iter()
+        .map(|class| format!("`{class}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let message = format!("{} may not send `{class}` requests", kind.in_words());
+    found.add_with_hint(span, message, format!("what it may send: {names}"));
+}
+
+/// Notes that order entry cannot be stopped by a variable that the component does not have.
+fn check_kill_switch_variable(
+    found: &mut Findings<'_>,
+    name: &str,
+    section: &Section<'_>,
+    span: &Span,
+) {
+    let variables = section.section(&mut Findings::new(found.source), "variables", "");
+    if variables.is_some_and(|variables| variables.get(KILL_SWITCH_VARIABLE).is_some()) {
+        return;
+    }
+    let table = format!("`[component.{name}.variables]`");
+    found.add_with_hint(
+        span,
+        format!("order entry needs the kill switch `{KILL_SWITCH_VARIABLE}`, which {table} does not declare"),
+        format!("add `{KILL_SWITCH_VARIABLE} = \"{{{{ {KILL_SWITCH_VARIABLE} }}}}\"` under {table}"),
+    );
 }
 
 fn check_strategy_authority(found: &mut Findings<'_>, section: &Section<'_>, table: &Section<'_>) {

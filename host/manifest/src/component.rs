@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use crate::authority::check_authority;
 use crate::documents::{DocumentGrant, MarketDataGrant};
-use crate::egress::{EgressRule, read_host};
+use crate::egress::{EgressRule, HostUse, read_host};
 use crate::host::OutboundHost;
 use crate::limits::Limits;
 use crate::names::check_lower_snake_id;
 use crate::problem::{Findings, quoted};
 use crate::role::Role;
-use crate::schedule::SchedulePolicy;
+use crate::schedule::{SchedulePolicy, read_crons};
 use crate::section::{Located, Section, text_of};
 use crate::source::{read_source, read_spin_source};
 use crate::template::Template;
@@ -78,10 +78,13 @@ pub struct Component<H = OutboundHost, V = VariableValue> {
     pub strategies: Vec<String>,
     /// What one run may use up.
     pub limits: Limits,
-    /// How its cron triggers behave.
+    /// How its schedule behaves.
     pub schedule: SchedulePolicy,
     /// Where each of its grants stands.
     pub lines: ComponentLines,
+    /// Whether all its outbound hosts could be read.
+    #[serde(skip)]
+    pub(crate) hosts_complete: bool,
     /// Whether all its egress rules could be read.
     #[serde(skip)]
     pub(crate) egress_complete: bool,
@@ -115,6 +118,8 @@ pub(crate) struct ReadComponent {
     pub(crate) invoke: Vec<Located<String>>,
     pub(crate) strategies: Vec<Located<String>>,
     pub(crate) strategy: Option<Located<String>>,
+    /// The cron expressions of its schedule.
+    pub(crate) crons: Vec<Located<String>>,
 }
 
 impl ReadComponent {
@@ -146,11 +151,12 @@ impl ReadComponent {
             );
         }
         let component_variables = read_variables(found, section, variables);
-        let hosts = section.texts(found, "allowed_outbound_hosts");
-        let hosts = hosts
+        let host_texts = section.texts(found, "allowed_outbound_hosts");
+        let hosts: Vec<_> = host_texts
             .iter()
-            .filter_map(|host| read_host(found, host, variables))
+            .filter_map(|host| read_host(found, host, variables, HostUse::Allowed))
             .collect();
+        let hosts_complete = hosts.len() == host_texts.len();
         let spin_source = read_spin_source(found, section);
 
         let tool = section.section(found, "tool", "`tool`");
@@ -197,6 +203,10 @@ impl ReadComponent {
             None => Limits::defaults(found.line(&section.span)),
         };
         let schedule = table.section(found, "schedule", "`schedule`");
+        let crons = schedule
+            .as_ref()
+            .map(|section| read_crons(found, section))
+            .unwrap_or_default();
         let schedule = schedule
             .map(|section| SchedulePolicy::read(found, &section))
             .unwrap_or_default();
@@ -204,7 +214,7 @@ impl ReadComponent {
 
         let lines = ComponentLines::of(found, section, &table);
         if let Some(role) = &role {
-            check_authority(found, role, section, &table, market_data);
+            check_authority(found, name.value, role, section, &table, market_data);
         }
         // Where a part is wrong the rest is still read, so that its mistakes are noted too; no application comes of it.
         let component = Component {
@@ -223,6 +233,7 @@ impl ReadComponent {
             limits,
             schedule,
             lines,
+            hosts_complete,
             egress_complete,
         };
         let strategy = strategy.map(|text| Located {
@@ -235,6 +246,7 @@ impl ReadComponent {
             invoke,
             strategies,
             strategy,
+            crons,
         })
     }
 }

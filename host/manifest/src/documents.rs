@@ -4,11 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::problem::{Findings, quoted};
+use crate::problem::{Findings, Span, quoted};
 use crate::section::Section;
 
 const DOCUMENTS_KEYS: &[&str] = &["read", "write"];
 const MARKET_DATA_KEYS: &[&str] = &["read", "append"];
+/// The collection with the execution kill switch, which only a person sets: no component may write it.
+const KILL_SWITCH_COLLECTION: &str = "ops";
 /// The longest name in a collection (`bulkhead:pipeline/documents`), in characters.
 const MAX_NAME_CHARS: usize = 128;
 /// The deepest nesting of a collection, in names.
@@ -82,6 +84,13 @@ impl CollectionPattern {
             line,
         })
     }
+
+    fn covers(&self, collection: &str) -> bool {
+        match self.text.strip_suffix('*') {
+            Some(prefix) => collection.starts_with(prefix),
+            None => self.text == collection,
+        }
+    }
 }
 
 impl fmt::Display for CollectionPattern {
@@ -102,18 +111,41 @@ pub struct DocumentGrant {
 impl DocumentGrant {
     pub(crate) fn read(found: &mut Findings<'_>, section: &Section<'_>) -> Self {
         section.deny_unknown_keys(found, DOCUMENTS_KEYS);
-        let [read, write] = ["read", "write"].map(|key| {
-            let mut patterns = Vec::new();
-            for text in section.texts(found, key) {
-                match CollectionPattern::parse(text.value, found.line(&text.span)) {
-                    Ok(pattern) => patterns.push(pattern),
-                    Err(message) => found.add(&text.span, message),
-                }
+        let [read, write] = ["read", "write"].map(|key| read_patterns(found, section, key));
+        for (pattern, span) in &write {
+            if pattern.covers(KILL_SWITCH_COLLECTION) {
+                found.add_with_hint(
+                    span,
+                    format!(
+                        "no component may write {}: it holds the execution kill switch, which only a person sets",
+                        quoted(KILL_SWITCH_COLLECTION)
+                    ),
+                    "a person sets it with `bulkhead kill`; let the component write another collection",
+                );
             }
-            patterns
-        });
-        Self { read, write }
+        }
+        let patterns =
+            |located: Vec<(CollectionPattern, Span)>| located.into_iter().map(|(p, _)| p).collect();
+        Self {
+            read: patterns(read),
+            write: patterns(write),
+        }
     }
+}
+
+fn read_patterns(
+    found: &mut Findings<'_>,
+    section: &Section<'_>,
+    key: &str,
+) -> Vec<(CollectionPattern, Span)> {
+    let mut patterns = Vec::new();
+    for text in section.texts(found, key) {
+        match CollectionPattern::parse(text.value, found.line(&text.span)) {
+            Ok(pattern) => patterns.push((pattern, text.span)),
+            Err(message) => found.add(&text.span, message),
+        }
+    }
+    patterns
 }
 
 /// What a component may do with bars.
@@ -158,6 +190,22 @@ mod tests {
                 Ok(text)
             );
         }
+    }
+
+    #[test]
+    fn a_pattern_covers_its_collection_or_what_is_nested_below_it() {
+        for (text, covered) in [
+            ("ops", true),
+            ("ops/*", false),
+            ("opsx", false),
+            ("Ops", false),
+            ("op", false),
+        ] {
+            let pattern = CollectionPattern::parse(text, 1).unwrap();
+            assert_eq!(pattern.covers("ops"), covered, "{text}");
+        }
+        let below = CollectionPattern::parse("ops/*", 1).unwrap();
+        assert!(below.covers("ops/switches"));
     }
 
     #[test]

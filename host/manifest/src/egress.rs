@@ -17,8 +17,8 @@ const EGRESS_KEYS: &[&str] = &["host", "class", "methods", "paths"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 /// The methods that change nothing (RFC 9110, section 9.2.1).
 const SAFE_METHODS: &[&str] = &["GET", "HEAD"];
-/// The longest path pattern, in bytes.
-const MAX_PATH_BYTES: usize = 512;
+/// The longest path pattern, in bytes. The egress gate's own bound.
+const MAX_PATH_BYTES: usize = 1024;
 
 /// What a request is for, as far as the kill switches care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -91,7 +91,7 @@ impl PathPattern {
         }
         if let Some(bad) = text
             .chars()
-            .find(|c| !c.is_ascii_graphic() || "?#%\\\"<>^`{|}".contains(*c))
+            .find(|c| !c.is_ascii_graphic() || "?#%;\\\"<>^`{|}".contains(*c))
         {
             return Err(format!(
                 "the path {} may not hold {}",
@@ -101,7 +101,8 @@ impl PathPattern {
         }
         let segments: Vec<&str> = rest.split('/').collect();
         for (index, segment) in segments.iter().enumerate() {
-            if segment.is_empty() && index + 1 < segments.len() {
+            let is_last = index + 1 == segments.len();
+            if segment.is_empty() && !is_last {
                 return Err(format!("the path {} has an empty segment", quoted(text)));
             }
             if *segment == "." || *segment == ".." {
@@ -110,11 +111,21 @@ impl PathPattern {
                     quoted(text)
                 ));
             }
-            if segment.contains('*') && *segment != "*" {
-                return Err(format!(
-                    "the path {}: `*` stands for one whole segment",
-                    quoted(text)
-                ));
+            match *segment {
+                "**" if !is_last => {
+                    return Err(format!(
+                        "the path {}: `**` stands only at the end, for all below",
+                        quoted(text)
+                    ));
+                }
+                "*" | "**" => {}
+                other if other.contains('*') => {
+                    return Err(format!(
+                        "the path {}: `*` stands for one whole segment",
+                        quoted(text)
+                    ));
+                }
+                _ => {}
             }
         }
         Ok(Self {
@@ -161,7 +172,7 @@ impl EgressRule<Template> {
             "host",
             "say where to, for example `host = \"https://api.example.com\"`",
         );
-        let host = host.and_then(|host| read_host(found, &host, variables));
+        let host = host.and_then(|host| read_host(found, &host, variables, HostUse::Egress));
         let class_hint = "say what for: `market-data`, `account`, `order-entry` or `cancel`";
         let class = rule.required_text(found, "class", class_hint);
         let class = class.and_then(|class| read_class(found, &class));
@@ -210,15 +221,37 @@ impl EgressRule<Template> {
     }
 }
 
+/// Which list a host stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HostUse {
+    /// `allowed_outbound_hosts`, which Spin reads too.
+    Allowed,
+    /// `host` of an egress rule, which the gate reads alone.
+    Egress,
+}
+
 /// Reads a host that may hold templates; one without any is checked at once.
 pub(crate) fn read_host(
     found: &mut Findings<'_>,
     text: &Located<&str>,
     variables: &Variables,
+    host_use: HostUse,
 ) -> Option<Template> {
     let template = Template::read(found, text, variables)?;
+    if let Some(secret) = template.variables().find(|name| variables.is_secret(name)) {
+        let message = format!(
+            "the variable {} is secret, and a host is printed: in denials, in logs, and when the application starts",
+            quoted(secret)
+        );
+        found.add_with_hint(
+            &template.span,
+            message,
+            "keep the secret out of the host, or take `secret` from the variable",
+        );
+        return None;
+    }
     if template.is_literal() {
-        resolve_host(found, &template, template.text.clone(), false)?;
+        resolve_host(found, &template, template.text.clone(), host_use)?;
     }
     Some(template)
 }
@@ -228,20 +261,38 @@ pub(crate) fn resolve_host(
     found: &mut Findings<'_>,
     template: &Template,
     text: String,
-    secret: bool,
+    host_use: HostUse,
 ) -> Option<OutboundHost> {
-    match OutboundHost::parse(&text, template.line) {
-        Ok(host) => Some(host),
+    let host = match OutboundHost::parse(&text, template.line) {
+        Ok(host) => host,
         Err(message) => {
-            let message = if secret {
-                "the secret value here is not an outbound host".to_owned()
-            } else {
-                message
-            };
             let hint = "a host is `scheme://host[:port]`, for example `https://api.example.com`";
+            found.add_with_hint(&template.span, message, hint);
+            return None;
+        }
+    };
+    match host_use {
+        HostUse::Egress if host.is_internal() => {
+            let message = format!(
+                "the host {} leads back into the application, where no egress rule goes",
+                quoted(&text)
+            );
+            let hint = "name a host outside; `invoke` is how a canary reaches other stages";
             found.add_with_hint(&template.span, message, hint);
             None
         }
+        HostUse::Allowed => match host.spin_form() {
+            Some(spin_form) => {
+                found.add_with_hint(
+                    &template.span,
+                    format!("Spin cannot read the host {}", quoted(&text)),
+                    format!("write `{spin_form}`"),
+                );
+                None
+            }
+            None => Some(host),
+        },
+        HostUse::Egress => Some(host),
     }
 }
 
@@ -286,5 +337,62 @@ fn check_method(found: &mut Findings<'_>, method: &Located<&str>, class: Option<
             message,
             "use `GET` or `HEAD`, or the class `order-entry` or `cancel`",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_exact_or_holds_wildcards_for_whole_segments() {
+        let longest = format!("/{}", "a".repeat(MAX_PATH_BYTES - 1));
+        for text in [
+            "/",
+            "/a",
+            "/a/",
+            "/a/b",
+            "/*",
+            "/a/*/b",
+            "/a/*",
+            "/**",
+            "/api/**",
+            "/a/*/**",
+            "/a,b@c:d=e'(f)!$&+~",
+            longest.as_str(),
+        ] {
+            assert!(PathPattern::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_the_gate_could_not_compare_is_refused() {
+        let too_long = format!("/{}", "a".repeat(MAX_PATH_BYTES));
+        for text in [
+            "",
+            "a",
+            "//",
+            "/a//b",
+            "/a//",
+            "/./a",
+            "/a/..",
+            "/a?b",
+            "/a#b",
+            "/a%20b",
+            "/a;b",
+            "/;",
+            "/a b",
+            "/a\\b",
+            "/é",
+            "/a*",
+            "/**/a",
+            "/a/**/b",
+            "/a**",
+            "/***",
+            "/{a}",
+            too_long.as_str(),
+        ] {
+            assert!(PathPattern::parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -4,13 +4,15 @@
 //!
 //! - **scheme**: lower-case letters, or `*` for any.
 //! - **host**: a name (`api.example.com`), all names below one (`*.example.com`, which does not cover
-//!   `example.com`), an IPv4 address, an IPv6 address in brackets, a network (`10.0.0.0/8`), `*` for any,
-//!   `self` for the application's own routes, or `NAME.spin.internal` for one of its components.
+//!   `example.com`), an IPv4 address, an IPv6 address in brackets, a network (`10.0.0.0/8`, `[fd00::]/8`), `*` for
+//!   any, `self` for the application's own routes, or `NAME.spin.internal` for one of its components.
 //! - **port**: a number, a range without its end (`8000..9000`), or `*` for any. Absent: the port that is
 //!   well known for the scheme; without such a one, and for `*`, a port must be given.
 //!
 //! An empty list permits nothing. Stricter than Spin: a name that no request could ever match (upper case, a
-//! trailing dot, an octal or shortened IPv4 address, user information) is refused instead of kept.
+//! trailing dot, an octal or shortened IPv4 address, user information) is refused instead of kept. Looser in one
+//! place: the egress gate's forms of IPv6 (a network in brackets, an address without a port) are read as well, and
+//! refused in `allowed_outbound_hosts`, where Spin would stumble over them (`OutboundHost::spin_form`).
 
 mod network;
 mod parse;
@@ -100,6 +102,27 @@ impl OutboundHost {
                 name == SERVICE_CHAINING_DOMAIN || is_below(name, SERVICE_CHAINING_DOMAIN)
             }
             HostPattern::Any | HostPattern::Address(_) | HostPattern::Network(_) => false,
+        }
+    }
+
+    /// What must be written instead where Spin is to read this too. None: it can read it as it is.
+    ///
+    /// Spin takes the last colon for the one before the port, and knows no network in brackets.
+    pub(crate) fn spin_form(&self) -> Option<String> {
+        let (scheme, authority) = self.text.split_once("://")?;
+        let bracketed = authority.strip_prefix('[')?;
+        let port = match self.port {
+            PortPattern::Any => "*".to_owned(),
+            PortPattern::Range { first, last } if first == last => first.to_string(),
+            PortPattern::Range { first, last } => format!("{first}..{}", u32::from(last) + 1),
+        };
+        match &self.host {
+            HostPattern::Network(network) => Some(format!("{scheme}://{network}:{port}")),
+            _ if bracketed.contains("]:") => None,
+            _ => {
+                let (address, _) = bracketed.split_once(']')?;
+                Some(format!("{scheme}://[{address}]:{port}"))
+            }
         }
     }
 

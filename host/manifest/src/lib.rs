@@ -11,6 +11,7 @@
 mod app;
 mod authority;
 mod component;
+mod cron;
 mod documents;
 mod egress;
 mod host;

@@ -11,6 +11,9 @@ use crate::section::Section;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+/// Half of the instances that the sandbox has for all components together, so that one component's requests leave room
+/// for the others.
+const MAX_CONCURRENT_RUNS: u64 = 256;
 const LIMITS_KEYS: &[&str] = &[
     "memory",
     "deadline",
@@ -31,7 +34,7 @@ const LIMITS_KEYS: &[&str] = &[
 /// | `response_bytes` | 16MiB | 0B | 256MiB |
 /// | `output_bytes` | 1MiB | 1KiB | 16MiB |
 /// | `log_bytes` | 64KiB | 0B | 16MiB |
-/// | `concurrent_runs` | 64 | 1 | 1024 |
+/// | `concurrent_runs` | 64 | 1 | 256 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Linear memory of the instance, in bytes.
@@ -94,7 +97,7 @@ impl Limits {
         if let Some(calls) = count(found, section, "host_calls", 0, 10_000_000) {
             limits.host_calls = calls;
         }
-        if let Some(runs) = count(found, section, "concurrent_runs", 1, 1024)
+        if let Some(runs) = count(found, section, "concurrent_runs", 1, MAX_CONCURRENT_RUNS)
             .and_then(|runs| u32::try_from(runs).ok())
         {
             limits.concurrent_runs = runs;

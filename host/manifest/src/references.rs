@@ -1,7 +1,5 @@
 //! Names in the manifest that must be the names of something else in it.
 
-use std::collections::BTreeMap;
-
 use crate::component::ReadComponent;
 use crate::names::did_you_mean;
 use crate::problem::{Findings, quoted};
@@ -29,18 +27,22 @@ pub(crate) fn check_references(
             .as_ref()
     };
 
-    let mut strategies: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut strategies: Vec<&str> = Vec::new();
     for read in components {
         let Some(strategy) = &read.strategy else {
             continue;
         };
-        if let Some(first) = strategies.insert(&strategy.value, &read.component.name) {
-            found.add(
+        strategies.push(&strategy.value);
+        let name = read.component.name.as_str();
+        let is_strategy = matches!(read.role, Some(Role::Strategy { .. }));
+        if is_strategy && strategy.value != name {
+            found.add_with_hint(
                 &strategy.span,
                 format!(
-                    "the strategy {} is the component `{first}` already",
+                    "the strategy {} must have its component's name, `{name}`: by that name stages ask it",
                     quoted(&strategy.value)
                 ),
+                format!("write `strategy = \"{name}\"`"),
             );
         }
     }
@@ -68,13 +70,13 @@ pub(crate) fn check_references(
         for strategy in read
             .strategies
             .iter()
-            .filter(|strategy| !strategies.contains_key(strategy.value.as_str()))
+            .filter(|strategy| !strategies.contains(&strategy.value.as_str()))
         {
             let message = format!("there is no strategy {}", quoted(&strategy.value));
             found.push(
                 &strategy.span,
                 message,
-                did_you_mean(&strategy.value, strategies.keys().copied()),
+                did_you_mean(&strategy.value, strategies.iter().copied()),
             );
         }
     }

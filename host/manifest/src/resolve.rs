@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::component::Component;
-use crate::egress::{EgressRule, resolve_host};
+use crate::egress::{EgressRule, HostUse, resolve_host};
 use crate::host::OutboundHost;
 use crate::problem::Findings;
 use crate::template::Template;
@@ -65,13 +65,13 @@ fn resolve_component(
     let allowed: Vec<Option<OutboundHost>> = component
         .allowed_outbound_hosts
         .iter()
-        .map(|template| resolve_template(found, template, values))
+        .map(|template| resolve_template(found, template, values, HostUse::Allowed))
         .collect();
     let rules: Vec<Option<EgressRule>> = component
         .egress
         .iter()
         .map(|rule| {
-            let host = resolve_template(found, &rule.host, values)?;
+            let host = resolve_template(found, &rule.host, values, HostUse::Egress)?;
             let (methods, paths) = (rule.methods.clone(), rule.paths.clone());
             Some(EgressRule {
                 host,
@@ -98,6 +98,7 @@ fn resolve_component(
         limits: component.limits,
         schedule: component.schedule.clone(),
         lines: component.lines,
+        hosts_complete: component.hosts_complete,
         egress_complete: component.egress_complete,
     }
 }
@@ -106,9 +107,10 @@ fn resolve_template(
     found: &mut Findings<'_>,
     template: &Template,
     values: &Values,
+    host_use: HostUse,
 ) -> Option<OutboundHost> {
     let substituted = template.substitute(values)?;
-    resolve_host(found, template, substituted.text, substituted.secret)
+    resolve_host(found, template, substituted.text, host_use)
 }
 
 /// Notes each rule whose host is not allowed, and each allowed host for which there is no rule. A host that could
@@ -119,7 +121,7 @@ fn check_rules(
     allowed: &[Option<OutboundHost>],
     rules: &[Option<EgressRule>],
 ) {
-    let all_allowed_known = allowed.iter().all(Option::is_some);
+    let all_allowed_known = allowed.iter().all(Option::is_some) && component.hosts_complete;
     for (rule, written) in rules.iter().zip(&component.egress) {
         let Some(rule) = rule else { continue };
         let span = &written.host.span;
@@ -174,7 +176,7 @@ fn check_rules(
     }
 }
 
-/// A host as it is written: what a variable put in may be secret.
+/// A host as it is written.
 fn shown(template: &Template) -> String {
     crate::problem::quoted(&template.text)
 }

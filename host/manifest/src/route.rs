@@ -8,6 +8,8 @@ use toml::de::DeValue;
 use crate::problem::{Findings, quoted};
 use crate::section::{Located, Section};
 
+/// The paths that `bulkhead up` answers itself.
+const HEALTH_PATHS: [&str; 2] = ["/health", "/healthz"];
 /// The paths that Spin keeps for itself.
 const RESERVED_PREFIX: &str = "/.well-known/spin";
 /// The longest route, in bytes.
@@ -20,8 +22,6 @@ pub enum Route {
     Exact(String),
     /// `/path/...`: the path and all below it. The text is what stands before `/...`, empty for `/...` itself.
     TrailingWildcard(String),
-    /// `{ private = true }`: reachable only from other components.
-    Private,
 }
 
 impl Route {
@@ -53,6 +53,12 @@ impl Route {
                 quoted(text)
             ));
         }
+        if HEALTH_PATHS.contains(&path) {
+            return Err(format!(
+                "the route {} is taken: `bulkhead up` answers it with its own health",
+                quoted(text)
+            ));
+        }
         for segment in path.split('/').skip(1) {
             if segment.is_empty() || segment == "." || segment == ".." {
                 return Err(format!(
@@ -68,7 +74,7 @@ impl Route {
                 ));
             }
             let plain = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()+,;=@:".contains(c);
-            if segment == "..." || !segment.chars().all(plain) {
+            if segment.contains("...") || !segment.chars().all(plain) {
                 return Err(format!(
                     "the route {} has the segment {}: a wildcard stands only at the end, as `/...`",
                     quoted(text),
@@ -89,7 +95,6 @@ impl fmt::Display for Route {
         match self {
             Self::Exact(path) => f.write_str(path),
             Self::TrailingWildcard(path) => write!(f, "{path}/..."),
-            Self::Private => f.write_str("private"),
         }
     }
 }
@@ -100,7 +105,8 @@ impl Serialize for Route {
     }
 }
 
-/// Reads `route`.
+/// Reads `route`. None: there is no public one. Either it is `{ private = true }`, by which Spin makes a component
+/// reachable from other components alone, or it cannot be read, which is noted.
 pub(crate) fn read_route(
     found: &mut Findings<'_>,
     section: &Section<'_>,
@@ -132,10 +138,7 @@ pub(crate) fn read_route(
                 .boolean(found, "private")
                 .is_some_and(|private| private.value)
             {
-                return Some(Located {
-                    value: Route::Private,
-                    span: value.span(),
-                });
+                return None;
             }
             found.add_with_hint(
                 &value.span(),
@@ -168,6 +171,9 @@ mod tests {
             ("/...", Route::TrailingWildcard(String::new())),
             ("/a/b/...", Route::TrailingWildcard("/a/b".to_owned())),
             ("/a/*", Route::TrailingWildcard("/a".to_owned())),
+            ("/healthy", Route::Exact("/healthy".to_owned())),
+            ("/a/health", Route::Exact("/a/health".to_owned())),
+            ("/a..b", Route::Exact("/a..b".to_owned())),
         ];
         for (text, route) in routes {
             assert_eq!(Route::parse(text), Ok(route), "{text}");
@@ -177,8 +183,28 @@ mod tests {
     #[test]
     fn a_route_that_would_not_be_served_as_written_is_refused() {
         let bad = [
-            "", "a", "//", "/a//", "/a/../b", "/a?b", "/a#b", "/a b", "/a/:id", "/a/.../b", "/a*",
-            "/%61", "/é",
+            "",
+            "a",
+            "//",
+            "/a//",
+            "/a/../b",
+            "/a?b",
+            "/a#b",
+            "/a b",
+            "/a/:id",
+            "/a/.../b",
+            "/a*",
+            "/%61",
+            "/é",
+            "/health",
+            "/health/",
+            "/healthz",
+            "/health/...",
+            "/healthz/*",
+            "/a...b",
+            "/a.../b",
+            "/.well-known/spin",
+            "/.well-known/spin/info",
         ];
         for text in bad {
             assert!(Route::parse(text).is_err(), "{text}");

@@ -1,16 +1,18 @@
-//! What happens around a cron trigger's firing: time zone, jitter, overlap, misfires, retries.
+//! When a component's schedule fires, and what happens around a firing: time zone, jitter, overlap, misfires, retries.
 
 use std::time::Duration;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 use serde::Serialize;
 
+use crate::cron::check_cron_expression;
 use crate::limits::{as_millis, count, duration};
 use crate::names::{did_you_mean, nearest};
 use crate::problem::{Findings, quoted};
-use crate::section::Section;
+use crate::section::{Located, Section};
 
 const SCHEDULE_KEYS: &[&str] = &[
+    "cron",
     "time_zone",
     "jitter",
     "starting_deadline",
@@ -141,6 +143,20 @@ impl SchedulePolicy {
         }
         policy
     }
+}
+
+/// Reads `cron`: one expression, or a list of them.
+pub(crate) fn read_crons(found: &mut Findings<'_>, section: &Section<'_>) -> Vec<Located<String>> {
+    let mut crons = Vec::new();
+    for expression in section.text_or_texts(found, "cron") {
+        if let Some(value) = check_cron_expression(found, &expression) {
+            crons.push(Located {
+                value,
+                span: expression.span,
+            });
+        }
+    }
+    crons
 }
 
 fn read_time_zone(found: &mut Findings<'_>, section: &Section<'_>) -> Option<String> {

@@ -193,6 +193,30 @@ impl<'t> Section<'t> {
         })
     }
 
+    /// One text, or a list of them, none of them twice. Absent: empty.
+    pub(crate) fn text_or_texts(
+        &self,
+        found: &mut Findings<'_>,
+        key: &str,
+    ) -> Vec<Located<&'t str>> {
+        let Some(value) = self.get(key) else {
+            return Vec::new();
+        };
+        match value.get_ref() {
+            DeValue::String(_) => self.text(found, key).into_iter().collect(),
+            DeValue::Array(_) => self.texts(found, key),
+            other => {
+                let message = format!(
+                    "{} must be a string or an array of strings, not {}",
+                    quoted(key),
+                    article(other)
+                );
+                found.add(&value.span(), message);
+                Vec::new()
+            }
+        }
+    }
+
     /// A list of texts, none of them twice. Absent: empty.
     pub(crate) fn texts(&self, found: &mut Findings<'_>, key: &str) -> Vec<Located<&'t str>> {
         let Some(value) = self.get(key) else {

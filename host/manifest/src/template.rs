@@ -79,9 +79,15 @@ impl Template {
 
     /// Whether no variable stands in it.
     pub fn is_literal(&self) -> bool {
-        self.parts
-            .iter()
-            .all(|part| matches!(part, Part::Literal(_)))
+        self.variables().next().is_none()
+    }
+
+    /// The variables that stand in it.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Literal(_) => None,
+            Part::Variable(name) => Some(name.as_str()),
+        })
     }
 
     /// Puts the variables' values in. None: one of them has no value, which is noted where it is declared.

@@ -3,23 +3,19 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use chrono::DateTime;
-use croner::parser::{CronParser, Seconds, Year};
 use serde::Serialize;
+use toml::de::DeValue;
 
+use crate::component::ReadComponent;
 use crate::names::did_you_mean;
-use crate::problem::{Findings, quoted};
+use crate::problem::{Findings, Span, quoted};
 use crate::route::{Route, read_route};
-use crate::section::{Located, Section};
+use crate::section::{Located, Section, Value};
 
 const HTTP_KEYS: &[&str] = &["id", "component", "route", "executor"];
-const CRON_KEYS: &[&str] = &["id", "component", "cron_expression"];
-const TRIGGER_KINDS: &[&str] = &["http", "cron"];
-/// The fields of a cron expression: second, minute, hour, day of month, month, day of week.
-const CRON_FIELDS: usize = 6;
-const CRON_HINT: &str = "second, minute, hour, day of month, month, day of week";
-/// The longest cron expression, in bytes.
-const MAX_EXPRESSION_BYTES: usize = 256;
+const TRIGGER_KINDS: &[&str] = &["http"];
+/// A kind of trigger for which Spin needs a plugin, and a manifest that has it does not start without.
+const CRON_KIND: &str = "cron";
 
 /// What starts a component's runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,13 +30,13 @@ pub enum Trigger {
         /// The line on which the trigger begins, from 1.
         line: usize,
     },
-    /// `[[trigger.cron]]`: a schedule, in the time zone of the component's [`SchedulePolicy`](crate::SchedulePolicy).
+    /// `cron` of a component's schedule, in the time zone of its [`SchedulePolicy`](crate::SchedulePolicy).
     Cron {
         /// The component that is run.
         component: String,
         /// Six fields: second, minute, hour, day of month, month, day of week.
         expression: String,
-        /// The line on which the trigger begins, from 1.
+        /// The line on which the expression stands, from 1.
         line: usize,
     },
 }
@@ -53,7 +49,7 @@ impl Trigger {
         }
     }
 
-    /// The line on which the trigger begins, from 1.
+    /// The line on which the trigger begins or the expression stands, from 1.
     pub fn line(&self) -> usize {
         match self {
             Self::Http { line, .. } | Self::Cron { line, .. } => *line,
@@ -61,7 +57,7 @@ impl Trigger {
     }
 }
 
-/// The triggers, and each place where one of them names a component, even if the rest of it is wrong.
+/// The HTTP triggers, and each place where one of them names a component, even if the rest of it is wrong.
 #[derive(Default)]
 pub(crate) struct ReadTriggers {
     pub(crate) triggers: Vec<Trigger>,
@@ -75,10 +71,14 @@ impl ReadTriggers {
         let Some(kinds) = root.section(found, "trigger", "`[trigger]`") else {
             return read;
         };
-        for (kind, _) in kinds
+        for (kind, value) in kinds
             .entries()
             .filter(|(kind, _)| !TRIGGER_KINDS.contains(&kind.value))
         {
+            if kind.value == CRON_KIND {
+                refuse_cron_triggers(found, value);
+                continue;
+            }
             let message = format!(
                 "{} is not a trigger that Bulkhead serves",
                 quoted(kind.value)
@@ -93,10 +93,6 @@ impl ReadTriggers {
         for section in kinds.sections(found, "http", "`[[trigger.http]]`") {
             read.read_http(found, &section, &mut routes);
         }
-        for section in kinds.sections(found, "cron", "`[[trigger.cron]]`") {
-            read.read_cron(found, &section);
-        }
-        read.triggers.sort_by_key(Trigger::line);
         read
     }
 
@@ -114,44 +110,23 @@ impl ReadTriggers {
             return;
         };
         let line = found.line(&section.span);
-        if route.value != Route::Private {
-            match routes.entry(route.value.clone()) {
-                Entry::Vacant(entry) => {
-                    entry.insert(line);
-                }
-                Entry::Occupied(entry) => {
-                    let message = format!(
-                        "the route `{}` is served by the trigger on line {} already",
-                        route.value,
-                        entry.get()
-                    );
-                    found.add(&route.span, message);
-                }
+        match routes.entry(route.value.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(line);
+            }
+            Entry::Occupied(entry) => {
+                let message = format!(
+                    "the route `{}` is served by the trigger on line {} already",
+                    route.value,
+                    entry.get()
+                );
+                found.add(&route.span, message);
             }
         }
         if let Some(component) = component {
             self.triggers.push(Trigger::Http {
                 route: route.value,
                 component,
-                line,
-            });
-        }
-    }
-
-    fn read_cron(&mut self, found: &mut Findings<'_>, section: &Section<'_>) {
-        section.deny_unknown_keys(found, CRON_KEYS);
-        section.text(found, "id");
-        let component = self.read_component(found, section);
-        let hint = "for example `cron_expression = \"0 * * * * *\"`, once a minute";
-        let Some(expression) = section.required_text(found, "cron_expression", hint) else {
-            return;
-        };
-        check_cron_expression(found, &expression);
-        if let Some(component) = component {
-            let (expression, line) = (expression.value.to_owned(), found.line(&section.span));
-            self.triggers.push(Trigger::Cron {
-                component,
-                expression,
                 line,
             });
         }
@@ -201,40 +176,50 @@ fn check_executor(found: &mut Findings<'_>, section: &Section<'_>) {
     }
 }
 
-fn check_cron_expression(found: &mut Findings<'_>, expression: &Located<&str>) {
-    let text = expression.value;
-    let fields = text.split_whitespace().count();
-    if fields != CRON_FIELDS || text.len() > MAX_EXPRESSION_BYTES {
-        let message = format!(
-            "the cron expression {} must have {CRON_FIELDS} fields, not {fields}",
-            quoted(text)
-        );
-        let hint = if fields == CRON_FIELDS - 1 {
-            format!("seconds come first: {}", quoted(&format!("0 {text}")))
-        } else {
-            CRON_HINT.to_owned()
-        };
-        found.add_with_hint(&expression.span, message, hint);
-        return;
-    }
-    let parser = CronParser::builder()
-        .seconds(Seconds::Required)
-        .year(Year::Disallowed)
-        .build();
-    let problem = match parser.parse(text) {
-        Err(error) => format!(
-            "cannot be read: {}",
-            quoted(error.to_string().trim_end_matches('.'))
-        ),
-        // Whether there is any such day does not depend on where the search begins.
-        Ok(cron) => match cron.find_next_occurrence(&DateTime::UNIX_EPOCH, true) {
-            Ok(_) => return,
-            Err(error) => format!(
-                "never fires: {}",
-                quoted(error.to_string().trim_end_matches('.'))
-            ),
-        },
+/// Notes each `[[trigger.cron]]` entry where it begins.
+fn refuse_cron_triggers(found: &mut Findings<'_>, value: &Value<'_>) {
+    let entries: Vec<(Span, Option<&str>)> = match value.get_ref() {
+        DeValue::Array(entries) => entries
+            .iter()
+            .map(|entry| (entry.span(), component_named(entry)))
+            .collect(),
+        _ => vec![(value.span(), component_named(value))],
     };
-    let message = format!("the cron expression {} {problem}", quoted(text));
-    found.add_with_hint(&expression.span, message, CRON_HINT);
+    for (span, component) in entries {
+        let table = format!(
+            "[component.{}.tool.bulkhead.schedule]",
+            component.unwrap_or("NAME")
+        );
+        found.add_with_hint(
+            &span,
+            "`[[trigger.cron]]` is not read: Spin would need its cron plugin for it, and start nothing without",
+            format!("write `cron = \"…\"` under {}, which Spin leaves alone", quoted(&table)),
+        );
+    }
+}
+
+fn component_named<'t>(entry: &'t Value<'_>) -> Option<&'t str> {
+    entry
+        .get_ref()
+        .as_table()?
+        .get("component")?
+        .get_ref()
+        .as_str()
+}
+
+/// All that starts runs, in the order in which it stands: HTTP triggers, and the schedules of components.
+pub(crate) fn with_schedules(
+    found: &Findings<'_>,
+    mut triggers: Vec<Trigger>,
+    components: &[ReadComponent],
+) -> Vec<Trigger> {
+    for read in components {
+        triggers.extend(read.crons.iter().map(|cron| Trigger::Cron {
+            component: read.component.name.clone(),
+            expression: cron.value.clone(),
+            line: found.line(&cron.span),
+        }));
+    }
+    triggers.sort_by_key(Trigger::line);
+    triggers
 }

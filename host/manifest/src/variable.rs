@@ -107,6 +107,12 @@ impl Variables {
         self.declared.contains(name)
     }
 
+    pub(crate) fn is_secret(&self, name: &str) -> bool {
+        self.well_formed
+            .get(name)
+            .is_some_and(|variable| variable.secret)
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.declared.iter().map(String::as_str)
     }

@@ -21,6 +21,7 @@ source = "execute.wasm"
 allowed_outbound_hosts = ["https://{{ venue }}"]
 
 [component.execute.variables]
+exec_kill_switch = "0"
 token = "Bearer {{ token }}"
 plain = "plain"
 
@@ -96,6 +97,94 @@ fn the_projects_ingest_stage_is_read_in_full() {
     );
 }
 
+const SCHEDULED: &str = r#"spin_manifest_version = 2
+
+[application]
+name = "scheduled"
+
+[[trigger.http]]
+route = "/pulse"
+component = "pulse"
+
+[[trigger.http]]
+route = { private = true }
+component = "pulse"
+
+[component.pulse]
+source = "pulse.wasm"
+
+[component.pulse.tool.bulkhead]
+stage = "pulse"
+
+[component.pulse.tool.bulkhead.schedule]
+cron = [
+    "0 0 9 * * *",
+    "0 30 17 * * *",
+]
+
+[component.canary]
+source = "canary.wasm"
+
+[component.canary.tool.bulkhead]
+stage = "canary"
+schedule = { cron = "0 0 0 * * *" }
+"#;
+
+#[test]
+fn a_schedule_has_one_cron_expression_or_a_list_of_them_and_each_is_a_trigger() {
+    let app = check(SCHEDULED).unwrap_or_else(|problems| panic!("{problems}"));
+    let crons: Vec<_> = app
+        .triggers
+        .iter()
+        .filter_map(|trigger| match trigger {
+            Trigger::Cron {
+                component,
+                expression,
+                line,
+            } => Some((component.as_str(), expression.as_str(), *line)),
+            Trigger::Http { .. } => None,
+        })
+        .collect();
+    assert_eq!(
+        crons,
+        [
+            ("pulse", "0 0 9 * * *", 22),
+            ("pulse", "0 30 17 * * *", 23),
+            ("canary", "0 0 0 * * *", 31)
+        ]
+    );
+}
+
+#[test]
+fn a_private_route_is_read_and_served_by_nobody() {
+    let app = check(SCHEDULED).unwrap_or_else(|problems| panic!("{problems}"));
+    let routes: Vec<String> = app
+        .triggers
+        .iter()
+        .filter_map(|trigger| match trigger {
+            Trigger::Http { route, .. } => Some(route.to_string()),
+            Trigger::Cron { .. } => None,
+        })
+        .collect();
+    assert_eq!(routes, ["/pulse"]);
+}
+
+#[test]
+fn the_projects_own_manifest_has_no_trigger_that_spin_needs_a_plugin_for() {
+    let text = project_manifest();
+    let kinds: std::collections::BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("[[trigger."))
+        .collect();
+    assert_eq!(kinds, ["http]]"].into());
+    let app = check(&text).unwrap();
+    let scheduled = app
+        .triggers
+        .iter()
+        .filter(|trigger| matches!(trigger, Trigger::Cron { .. }));
+    assert_eq!(scheduled.count(), 4);
+}
+
 #[test]
 fn a_supplied_value_takes_the_place_of_the_default() {
     let app = App::parse("spin.toml", &project_manifest()).unwrap();
@@ -135,7 +224,7 @@ fn a_value_that_makes_no_host_is_reported_where_the_host_stands() {
         .iter()
         .map(|p| (p.line, p.column))
         .collect();
-    assert_eq!(places, [(12, 27), (22, 8)]);
+    assert_eq!(places, [(12, 27), (23, 8)]);
 }
 
 #[test]

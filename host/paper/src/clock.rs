@@ -11,7 +11,7 @@ enum Pace {
     Immediate,
     /// Runs `speed` times as fast as `real`.
     Paced {
-        first_ms: i64,
+        start_ms: i64,
         started_ms: i64,
         speed: NonZeroU32,
         real: Arc<dyn Clock>,
@@ -24,11 +24,11 @@ impl VirtualClock {
         Self(Pace::Immediate)
     }
 
-    /// A clock that shows `first_ms` (Unix milliseconds, the open time of the first bar) now, and from here on
-    /// goes `speed` times as fast as `real`.
-    pub fn paced(first_ms: i64, speed: NonZeroU32, real: Arc<dyn Clock>) -> Self {
+    /// A clock that shows `start_ms` (Unix milliseconds; the open time of the first bar that is to be released) now,
+    /// and from here on goes `speed` times as fast as `real`.
+    pub fn paced(start_ms: i64, speed: NonZeroU32, real: Arc<dyn Clock>) -> Self {
         Self(Pace::Paced {
-            first_ms,
+            start_ms,
             started_ms: real.now_ms(),
             speed,
             real,
@@ -40,14 +40,14 @@ impl VirtualClock {
         match &self.0 {
             Pace::Immediate => None,
             Pace::Paced {
-                first_ms,
+                start_ms,
                 started_ms,
                 speed,
                 real,
             } => {
                 // A real clock that is set back must not close bars again that have opened: it only stands still.
                 let passed = real.now_ms().saturating_sub(*started_ms).max(0);
-                Some(first_ms.saturating_add(passed.saturating_mul(i64::from(speed.get()))))
+                Some(start_ms.saturating_add(passed.saturating_mul(i64::from(speed.get()))))
             }
         }
     }
@@ -63,7 +63,7 @@ mod tests {
     use super::VirtualClock;
 
     #[test]
-    fn a_paced_clock_starts_at_the_first_bar_and_goes_as_many_times_as_fast() {
+    fn a_paced_clock_starts_where_it_is_told_and_goes_as_many_times_as_fast() {
         let real = ManualClock::at(5_000);
         let clock = VirtualClock::paced(100, NonZeroU32::new(60).unwrap(), Arc::new(real.clone()));
         assert_eq!(clock.now_ms(), Some(100));

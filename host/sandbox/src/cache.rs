@@ -4,6 +4,8 @@
 //! (version, target, settings), so that neither a changed component nor a changed engine ever meets old code. What
 //! cannot be read, or was cut short, is compiled again.
 //!
+//! Opening the cache removes the oldest code beyond [`MAX_ENTRIES`] and [`MAX_BYTES`]. What is missing later is compiled.
+//!
 //! Loading compiled code means trusting it as much as the host's own binary. The folder is therefore made readable
 //! and writable by its owner alone, each file carries a hash of its content, and the folder must not be shared.
 
@@ -14,6 +16,15 @@ use std::path::{Path, PathBuf};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+/// Compiled components that are kept: those of a few deployments and their versions.
+pub const MAX_ENTRIES: usize = 128;
+
+/// Bytes of compiled components that are kept.
+pub const MAX_BYTES: u64 = 512 << 20;
+
+/// How the name of a compiled component's file ends, also while it is being written.
+const EXTENSION: &str = "cwasm";
 
 /// Where compiled code is kept.
 #[derive(Debug, Clone)]
@@ -27,10 +38,11 @@ impl CodeCache {
         Self { folder: None }
     }
 
-    /// Keeps code in `folder`, which is made when it is not there.
+    /// Keeps code in `folder`, which is made when it is not there, and removes the oldest code that is too much.
     pub fn at(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let folder = folder.into();
         private_folder(&folder)?;
+        prune(&folder, MAX_ENTRIES, MAX_BYTES)?;
         Ok(Self {
             folder: Some(folder),
         })
@@ -41,7 +53,7 @@ impl CodeCache {
         let Some(folder) = &self.folder else {
             return Component::new(engine, bytes);
         };
-        let path = folder.join(format!("{}.cwasm", key(engine, bytes)));
+        let path = folder.join(format!("{}.{EXTENSION}", key(engine, bytes)));
         if let Some(component) = read(engine, &path) {
             return Ok(component);
         }
@@ -80,6 +92,33 @@ fn read(engine: &Engine, path: &Path) -> Option<Component> {
             None
         }
     }
+}
+
+/// Removes the oldest files beyond `max_entries` or `max_bytes`.
+fn prune(folder: &Path, max_entries: usize, max_bytes: u64) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        // One that is gone by now was renamed or removed by another process.
+        let Ok(meta) = fs::metadata(&path) else {
+            continue;
+        };
+        if meta.is_file() && path.extension().is_some_and(|end| end == EXTENSION) {
+            files.push((meta.modified()?, meta.len(), path));
+        }
+    }
+    files.sort_by(|(a, ..), (b, ..)| b.cmp(a));
+    let mut bytes = 0_u64;
+    for (index, (_, len, path)) in files.into_iter().enumerate() {
+        bytes = bytes.saturating_add(len);
+        if index < max_entries && bytes <= max_bytes {
+            continue;
+        }
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(%error, path = %path.display(), "old compiled code could not be removed");
+        }
+    }
+    Ok(())
 }
 
 /// Writes beside and renames, so that no reader ever sees half a file.
@@ -142,5 +181,61 @@ impl Hasher for KeyHasher {
 
     fn write(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    /// Files of three bytes, the later the newer.
+    fn folder(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (age, name) in (1..).zip(names) {
+            let mut file = fs::File::create(folder.path().join(name)).unwrap();
+            file.write_all(b"abc").unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(age))
+                .unwrap();
+        }
+        folder
+    }
+
+    fn left(folder: &tempfile::TempDir) -> Vec<String> {
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| file_name(&entry.unwrap().path()))
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_oldest_code_beyond_the_bounds_is_removed_and_nothing_else() {
+        let names = ["notes.txt", "a.cwasm", ".7.b.cwasm", "c.cwasm", "d.cwasm"];
+        let check = |max_entries, max_bytes, expect: &[&str]| {
+            let folder = folder(&names);
+            prune(folder.path(), max_entries, max_bytes).unwrap();
+            assert_eq!(left(&folder), expect);
+        };
+        check(2, 100, &["c.cwasm", "d.cwasm", "notes.txt"]);
+        check(100, 7, &["c.cwasm", "d.cwasm", "notes.txt"]);
+        check(
+            4,
+            12,
+            &[".7.b.cwasm", "a.cwasm", "c.cwasm", "d.cwasm", "notes.txt"],
+        );
+    }
+
+    #[test]
+    fn opening_the_cache_removes_what_is_too_much() {
+        let names: Vec<String> = (0..MAX_ENTRIES + 3).map(|n| format!("{n}.cwasm")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let folder = folder(&names);
+        CodeCache::at(folder.path()).unwrap();
+        assert_eq!(left(&folder).len(), MAX_ENTRIES);
+        assert!(!folder.path().join("2.cwasm").exists());
+        assert!(folder.path().join("3.cwasm").exists());
     }
 }

@@ -7,22 +7,31 @@ use std::task::{Context, Poll};
 
 use bulkhead_grants::dial::{self, ResponseBody, SendError};
 use bulkhead_grants::egress::{EgressClass, Permit, RequestHead, RunMode, admit};
-use bulkhead_grants::switches::SwitchState;
+use bulkhead_grants::switches::{Answered, SwitchState};
 use bulkhead_grants::{Denied, reason};
-use bulkhead_stage::Denial;
+use bulkhead_stage::{Denial, Limit, MAX_DENIALS_KEPT};
 use bulkhead_store::{KILL_SWITCH_COLLECTION, KILL_SWITCH_ID, Key};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::state::Denials;
+use crate::bounds::LimitBroken;
+use crate::error::chain;
+use crate::in_flight::{InFlight, Places};
+use crate::state::{Denials, Noted};
 use crate::{Loaded, Services};
 
 /// The variable of the first kill switch, as `spin.toml` spells it.
 const EXEC_KILL_SWITCH: &str = "exec_kill_switch";
 
-/// What a run's requests need: its grant, what is left of its response bytes, and where to note a refusal.
+/// The collection of the flags that stop trading.
+const SYSTEM_STATUS: &str = "systemStatus";
+
+/// Failed requests of one run that are logged.
+const MAX_FAILURES_LOGGED: u64 = 16;
+
+/// What a run's requests need: its grant, what is left of its bytes, its places, and where to note a refusal.
 pub struct EgressHooks(Gate);
 
 #[derive(Clone)]
@@ -30,8 +39,11 @@ struct Gate {
     component: Arc<Loaded>,
     services: Arc<Services>,
     denials: Denials,
+    in_flight: InFlight,
     mode: RunMode,
-    budget: Budget,
+    received: Budget,
+    sent: Budget,
+    failures: Arc<AtomicU64>,
 }
 
 impl EgressHooks {
@@ -39,8 +51,10 @@ impl EgressHooks {
         component: &Arc<Loaded>,
         services: &Arc<Services>,
         denials: Denials,
+        in_flight: InFlight,
         fake_mode: bool,
     ) -> Self {
+        let limits = &component.spec.limits;
         Self(Gate {
             component: Arc::clone(component),
             services: Arc::clone(services),
@@ -50,12 +64,32 @@ impl EgressHooks {
             } else {
                 RunMode::Live
             },
-            budget: Budget::new(component.spec.limits.response_bytes),
+            in_flight,
+            received: Budget::new(limits.response_bytes),
+            sent: Budget::new(limits.output_bytes as u64),
+            failures: Arc::default(),
         })
     }
 
-    pub fn response_limit_broken(&self) -> bool {
-        self.0.budget.is_broken()
+    /// The bound of bytes that was broken, if one was.
+    pub fn limit_broken(&self) -> Option<LimitBroken> {
+        let limits = &self.0.component.spec.limits;
+        if self.0.received.is_broken() {
+            return Some(LimitBroken {
+                limit: Limit::ResponseBytes,
+                detail: format!(
+                    "more than {} bytes received (`limits.response_bytes`)",
+                    limits.response_bytes
+                ),
+            });
+        }
+        self.0.sent.is_broken().then(|| LimitBroken {
+            limit: Limit::OutputBytes,
+            detail: format!(
+                "more than {} bytes sent in requests (`limits.output_bytes`)",
+                limits.output_bytes
+            ),
+        })
     }
 }
 
@@ -76,7 +110,9 @@ impl WasiHttpHooks for EgressHooks {
         _body_read: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let gate = self.0.clone();
+        let call = gate.in_flight.call();
         Box::new(async move {
+            let _call = call.map_err(|_| Error::ConnectionLimitReached)?;
             let response = gate.send(request, options).await?;
             Ok((
                 response,
@@ -97,8 +133,13 @@ impl Gate {
             Ok(permit) => permit,
             Err(denied) => return Err(self.refuse(denied)),
         };
+        let services = &self.services;
+        let places = self
+            .in_flight
+            .connection(&self.component.bounds, &services.bounds)
+            .await;
         let mut limits = dial::Limits {
-            response_bytes: self.budget.left(),
+            response_bytes: self.received.left(),
             ..dial::Limits::default()
         };
         // A guest may ask for less patience than the host has, never for more.
@@ -113,18 +154,22 @@ impl Gate {
                 options.between_bytes_timeout,
             );
         }
+        let body = Outgoing {
+            body,
+            budget: self.sent.clone(),
+        };
         let request = http::Request::from_parts(parts, body);
-        let response = self
-            .services
+        let response = services
             .dialer
             .send(&permit, request, &limits)
             .await
             .map_err(|error| self.failed(error))?;
         let gate = self.clone();
         Ok(response.map(|body| {
-            Counted {
+            Incoming {
                 body,
-                budget: self.budget.clone(),
+                budget: self.received.clone(),
+                _places: places,
             }
             .map_err(move |error| gate.failed(error))
             .boxed_unsync()
@@ -153,44 +198,72 @@ impl Gate {
         if !spec.egress.rules.iter().any(can_enter_orders) {
             return SwitchState::default();
         }
-        let document = async |collection: &str, id: &str| {
-            let key = Key::new(collection, id).ok()?;
-            match self.services.store.get(&key).await {
-                Ok(found) => found.map(|document| document.body),
-                Err(error) => {
-                    tracing::error!(%error, %key, "a kill switch cannot be read, which counts as on");
-                    None
-                }
-            }
-        };
+        let kill_switch = self.document(KILL_SWITCH_COLLECTION, KILL_SWITCH_ID).await;
+        let risk = self.document(SYSTEM_STATUS, "risk_management").await;
+        let gate = self.document(SYSTEM_STATUS, "trading_gate").await;
         SwitchState::read(
             spec.variables.get(EXEC_KILL_SWITCH).map(String::as_str),
-            document(KILL_SWITCH_COLLECTION, KILL_SWITCH_ID)
-                .await
-                .as_deref(),
-            document("systemStatus", "risk_management").await.as_deref(),
+            kill_switch.as_ref().ok().and_then(Option::as_deref),
+            risk.as_ref().ok().and_then(Option::as_deref),
         )
+        .with_trading_gate(match &gate {
+            Ok(Some(body)) => Answered::Body(body),
+            Ok(None) => Answered::Missing,
+            Err(NotAnswered) => Answered::Nothing,
+        })
+    }
+
+    /// The body of a kill switch's document, if there is one.
+    async fn document(&self, collection: &str, id: &str) -> Result<Option<String>, NotAnswered> {
+        let key = Key::new(collection, id).map_err(|_| NotAnswered)?;
+        match self.services.store.get(&key).await {
+            Ok(found) => Ok(found.map(|document| document.body)),
+            Err(error) => {
+                tracing::error!(error = %chain(&error), %key, "a kill switch cannot be read, which counts as on");
+                Err(NotAnswered)
+            }
+        }
     }
 
     /// Notes a refusal for the run's record, and gives the guest the error that WASI has for it.
     fn refuse(&self, denied: Denied) -> Error {
-        tracing::warn!(component = %self.component.spec.name, %denied, "egress refused");
         let error = match denied.reason {
             reason::NAME_UNRESOLVED => Error::DestinationNotFound,
             reason::ADDRESS_FORBIDDEN => Error::DestinationIpProhibited,
             _ => Error::HttpRequestDenied,
         };
-        self.denials.note(Denial {
+        let component = &self.component.spec.name;
+        let text = denied.to_string();
+        let noted = self.denials.note(Denial {
             reason: denied.reason.to_owned(),
             detail: denied.detail,
         });
+        if noted != Noted::Beyond {
+            tracing::warn!(%component, denied = %text, "egress refused");
+        }
+        if noted == Noted::Last {
+            tracing::warn!(%component, "{MAX_DENIALS_KEPT} refusals in one run; what else is refused to it is not logged");
+        }
         error
     }
 
+    /// Logs why a request got no answer, and gives the guest the error that WASI has for it. That has no room for the
+    /// causes, so that they are in the log alone.
     fn failed(&self, error: SendError) -> Error {
+        if self.failures.fetch_add(1, Ordering::Relaxed) < MAX_FAILURES_LOGGED {
+            tracing::warn!(
+                component = %self.component.spec.name,
+                reason = error.reason(),
+                error = %chain(&error),
+                "a request got no answer"
+            );
+        }
+        if self.sent.is_broken() {
+            return Error::HttpRequestBodySize(Some(self.sent.left()));
+        }
         match error {
             SendError::ResponseTooLarge { limit } => {
-                self.budget.break_it();
+                self.received.break_it();
                 Error::HttpResponseBodySize(Some(limit))
             }
             SendError::HeadTooLarge { .. } => Error::HttpResponseHeaderSectionSize(None),
@@ -206,12 +279,15 @@ impl Gate {
             SendError::NotPermitted { .. } => Error::HttpRequestDenied,
             error @ (SendError::TlsConfiguration { .. }
             | SendError::Host { .. }
-            | SendError::ServerName { .. }) => Error::InternalError(Some(error.to_string())),
+            | SendError::ServerName { .. }) => Error::InternalError(Some(chain(&error))),
         }
     }
 }
 
-/// What is left of a run's response bytes, over all its requests. Clones share it.
+/// The store did not say whether there is such a document.
+struct NotAnswered;
+
+/// What is left of a run's bytes in one direction, over all its requests. Clones share it.
 #[derive(Clone)]
 struct Budget(Arc<(AtomicU64, AtomicBool)>);
 
@@ -244,13 +320,15 @@ impl Budget {
     }
 }
 
-/// A response body that takes what it gives from the run's budget, so that responses read side by side share it.
-struct Counted {
+/// A response body that takes what it gives from the run's budget, so that responses read side by side share it. With it
+/// go the places that its connection takes.
+struct Incoming {
     body: ResponseBody,
     budget: Budget,
+    _places: Places,
 }
 
-impl Body for Counted {
+impl Body for Incoming {
     type Data = Bytes;
     type Error = SendError;
 
@@ -259,12 +337,11 @@ impl Body for Counted {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled {
-            let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-            if !self.budget.take(bytes) {
-                let limit = self.budget.left();
-                return Poll::Ready(Some(Err(SendError::ResponseTooLarge { limit })));
-            }
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && !self.budget.take(data_bytes(frame))
+        {
+            let limit = self.budget.left();
+            return Poll::Ready(Some(Err(SendError::ResponseTooLarge { limit })));
         }
         polled
     }
@@ -276,4 +353,42 @@ impl Body for Counted {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// A request body that takes what it sends from the run's budget, and breaks off where there is no more.
+struct Outgoing {
+    body: WasiBody,
+    budget: Budget,
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && !self.budget.take(data_bytes(frame))
+        {
+            self.budget.break_it();
+            let left = self.budget.left();
+            return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(left)))));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn data_bytes(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, Bytes::len) as u64
 }

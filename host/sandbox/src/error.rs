@@ -109,3 +109,31 @@ fn role(spec: &ComponentSpec) -> String {
         Role::Strategy => "a strategy".into(),
     }
 }
+
+/// An error's text, and those of its causes behind it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errors_text_has_its_causes_behind_it() {
+        let error = LoadError::Engine {
+            source: std::io::Error::other("no address space").into(),
+        };
+        assert_eq!(
+            chain(&error),
+            "setting up the engine failed: no address space"
+        );
+    }
+}

@@ -25,6 +25,7 @@ mod engine;
 mod error;
 mod from_manifest;
 mod imports;
+mod in_flight;
 mod linker;
 mod log;
 mod run;
@@ -35,9 +36,14 @@ pub use cache::CodeCache;
 pub use engine::{EPOCH, MEMORY_CEILING_BYTES, POOL_SLOTS, TABLE_ELEMENTS};
 pub use error::LoadError;
 pub use from_manifest::specs;
+pub use in_flight::{
+    CALLS_IN_FLIGHT, CONNECTIONS, CONNECTIONS_OF_COMPONENT, CONNECTIONS_OF_HOST, INNER_RUNS,
+    INVOKED_STAGES_OF_HOST, STRATEGIES_OF_HOST,
+};
 pub use spec::{ComponentSpec, MarketDataGrant, Role, RunLimits, StageKind};
 
 use bindings::exports::bulkhead::pipeline::{stage, strategy};
+use in_flight::{ComponentBounds, HostBounds};
 use state::RunState;
 
 /// What the runs of a deployment share.
@@ -47,6 +53,7 @@ pub struct Services {
     store: Arc<dyn DocumentStore>,
     resolver: Arc<dyn Resolver>,
     dialer: Dialer,
+    bounds: HostBounds,
     components: BTreeMap<String, Arc<Loaded>>,
 }
 
@@ -60,6 +67,7 @@ impl Services {
 struct Loaded {
     spec: ComponentSpec,
     code: Code,
+    bounds: ComponentBounds,
 }
 
 /// A component's linked code and the place of its export in it.
@@ -123,6 +131,7 @@ impl Sandbox {
                 store: foundation.store,
                 resolver: foundation.resolver,
                 dialer: foundation.dialer,
+                bounds: HostBounds::new(),
                 components,
             }),
         })
@@ -171,7 +180,11 @@ fn load(engine: &Engine, cache: &CodeCache, spec: ComponentSpec) -> Result<Loade
             Code::Strategy { pre, indices }
         }
     };
-    Ok(Loaded { spec, code })
+    Ok(Loaded {
+        spec,
+        code,
+        bounds: ComponentBounds::new(),
+    })
 }
 
 fn link<T: 'static>(

@@ -9,14 +9,15 @@ use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiVie
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use wasmtime_wasi_io::IoView;
 
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, LimitBroken};
 use crate::egress::EgressHooks;
+use crate::in_flight::InFlight;
 use crate::log::Log;
 use crate::spec::ComponentSpec;
 use crate::{Loaded, Services};
 
 /// Handles of host resources (streams, requests, responses, headers) that a run may hold at once.
-const MAX_HANDLES: usize = 4096;
+pub const MAX_HANDLES: usize = 4096;
 
 /// Marks the host's implementations of the contract's imports.
 pub struct Imports;
@@ -25,16 +26,34 @@ impl HasData for Imports {
     type Data<'a> = &'a mut RunState;
 }
 
+/// What became of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// It is kept.
+    Kept,
+    /// It is kept, and none that follows will be.
+    Last,
+    /// It is not kept.
+    Beyond,
+}
+
 /// What was refused to one run. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Denials(Arc<Mutex<Vec<Denial>>>);
 
 impl Denials {
     /// Notes a refusal, unless [`MAX_DENIALS_KEPT`] are noted already.
-    pub fn note(&self, denial: Denial) {
+    pub fn note(&self, denial: Denial) -> Noted {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if list.len() < MAX_DENIALS_KEPT {
             list.push(denial);
+        } else {
+            return Noted::Beyond;
+        }
+        if list.len() == MAX_DENIALS_KEPT {
+            Noted::Last
+        } else {
+            Noted::Kept
         }
     }
 
@@ -56,6 +75,8 @@ pub struct RunState {
     pub fake_mode: bool,
     /// How many runs this one is nested in.
     pub depth: u8,
+    /// The calls that it has under way.
+    pub in_flight: InFlight,
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -72,6 +93,7 @@ impl RunState {
         let limits = &component.spec.limits;
         let log = Log::new(limits.log_bytes);
         let denials = Denials::default();
+        let in_flight = InFlight::new();
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let wasi = WasiCtxBuilder::new()
@@ -82,7 +104,14 @@ impl RunState {
             .build();
         Self {
             bounds: Bounds::new(limits.memory_bytes, limits.host_calls),
-            egress: EgressHooks::new(&component, &services, denials.clone(), invocation.fake_mode),
+            egress: EgressHooks::new(
+                &component,
+                &services,
+                denials.clone(),
+                in_flight.clone(),
+                invocation.fake_mode,
+            ),
+            in_flight,
             log,
             denials,
             fake_mode: invocation.fake_mode,
@@ -110,8 +139,8 @@ impl RunState {
     }
 
     /// The bound that the egress side broke, if it did.
-    pub fn response_limit_broken(&self) -> bool {
-        self.egress.response_limit_broken()
+    pub fn egress_limit_broken(&self) -> Option<LimitBroken> {
+        self.egress.limit_broken()
     }
 }
 
@@ -158,5 +187,30 @@ impl HostWallClock for WallClock {
 
     fn now(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.now_ms()).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_refusals_the_first_are_kept_and_the_last_of_them_is_told_apart() {
+        let denials = Denials::default();
+        let denial = || Denial {
+            reason: "host-not-granted".into(),
+            detail: String::new(),
+        };
+        let noted: Vec<_> = (0..MAX_DENIALS_KEPT + 2)
+            .map(|_| denials.note(denial()))
+            .collect();
+        assert_eq!(denials.list().len(), MAX_DENIALS_KEPT);
+        let (kept, beyond) = noted.split_at(MAX_DENIALS_KEPT);
+        assert_eq!(
+            kept.iter().filter(|noted| **noted == Noted::Last).count(),
+            1
+        );
+        assert_eq!(kept.last(), Some(&Noted::Last));
+        assert_eq!(beyond, [Noted::Beyond, Noted::Beyond]);
     }
 }

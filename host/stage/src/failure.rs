@@ -40,7 +40,7 @@ pub enum Limit {
     HostCalls,
     /// More bytes logged than `limits.log_bytes`.
     LogBytes,
-    /// More bytes answered than `limits.output_bytes`, or passed in one call.
+    /// More bytes answered than `limits.output_bytes`, or sent in requests, or passed in one call.
     OutputBytes,
     /// More handles open at once than the sandbox's bound.
     Handles,
@@ -127,10 +127,6 @@ impl Failure {
         matches!(
             self,
             Self::Stage(StageError::Unavailable(_) | StageError::Conflict(_))
-                | Self::Limit {
-                    limit: Limit::ConcurrentRuns,
-                    ..
-                }
         )
     }
 }

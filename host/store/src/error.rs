@@ -39,6 +39,12 @@ pub enum StoreError {
         /// What was found.
         detail: String,
     },
+    /// There is no store in that place, and none was to be made.
+    #[error("there is no store `{}`", .path.display())]
+    Missing {
+        /// Where one was looked for.
+        path: PathBuf,
+    },
     /// The file cannot be opened, or its folder cannot be made.
     #[error("failed to open the store `{}`", .path.display())]
     Open {

@@ -33,8 +33,8 @@ pub use document::{
 pub use error::{Cause, StoreError};
 pub use memory::MemoryStore;
 pub use runs::{
-    MAX_DETAIL_BYTES, MAX_LABEL_BYTES, MAX_RUNS_KEPT, MAX_RUNS_LIMIT, MAX_RUNS_RECORDED,
-    RUN_STATUSES, RunFilter, RunRecord,
+    CRON_TRIGGER, MAX_DETAIL_BYTES, MAX_LABEL_BYTES, MAX_RUNS_KEPT, MAX_RUNS_LIMIT,
+    MAX_RUNS_RECORDED, RUN_STATUSES, RunFilter, RunRecord,
 };
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{KILL_SWITCH_BODY, KILL_SWITCH_COLLECTION, KILL_SWITCH_ID, Store};

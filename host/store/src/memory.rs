@@ -8,8 +8,8 @@ use crate::store::{
     Answer, KILL_SWITCH_BODY, KILL_SWITCH_COLLECTION, KILL_SWITCH_ID, Store, inline,
 };
 use crate::{
-    AppendSummary, Bars, BarsQuery, Document, Key, MAX_RUNS_KEPT, Order, Page, Query, RunFilter,
-    RunRecord, Series, SeriesSummary, StoreError, Write, range, runs,
+    AppendSummary, Bars, BarsQuery, CRON_TRIGGER, Document, Key, MAX_RUNS_KEPT, Order, Page, Query,
+    RunFilter, RunRecord, Series, SeriesSummary, StoreError, Write, range, runs,
 };
 
 /// A store in memory. It ends with the process.
@@ -23,7 +23,11 @@ pub struct MemoryStore {
 struct State {
     documents: BTreeMap<String, BTreeMap<String, Stored>>,
     series: BTreeMap<Series, StoredSeries>,
-    runs: VecDeque<RunRecord>,
+    /// Each with its sequence number, ascending.
+    runs: VecDeque<(u64, RunRecord)>,
+    newest_seq: u64,
+    /// By component: for when its last firing was meant, and the sequence number of that run.
+    firings: BTreeMap<String, (i64, u64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -269,9 +273,33 @@ impl State {
             .collect()
     }
 
+    fn record_run(&mut self, run: RunRecord) {
+        self.newest_seq += 1;
+        let firing = (run.scheduled_at_ms, self.newest_seq);
+        if run.trigger == CRON_TRIGGER {
+            let last = self.firings.entry(run.component.clone()).or_insert(firing);
+            *last = firing.max(*last);
+        }
+        self.runs.push_back((self.newest_seq, run));
+    }
+
+    fn forget_runs(&mut self, kept: u64) {
+        let newest_forgotten = self.newest_seq.saturating_sub(kept);
+        let over = self
+            .runs
+            .partition_point(|(seq, _)| *seq <= newest_forgotten);
+        let old: Vec<_> = self.runs.drain(..over).collect();
+        for (seq, run) in old.into_iter().rev() {
+            let last = self.firings.get(&run.component);
+            if last.is_some_and(|(_, last_seq)| *last_seq == seq) {
+                self.runs.push_front((seq, run));
+            }
+        }
+    }
+
     fn read_runs(&self, filter: &RunFilter) -> Vec<RunRecord> {
-        let mut found: Vec<&RunRecord> =
-            self.runs.iter().filter(|run| filter.admits(run)).collect();
+        let runs = self.runs.iter().map(|(_, run)| run);
+        let mut found: Vec<&RunRecord> = runs.filter(|run| filter.admits(run)).collect();
         found.reverse();
         // Stable: of those that started together, the one recorded last stays first.
         found.sort_by_key(|run| std::cmp::Reverse(run.started_at_ms));
@@ -348,10 +376,10 @@ impl Store for MemoryStore {
         inline(move || {
             let records = runs::prepare(records)?;
             let mut state = self.state();
-            state.runs.extend(records);
-            while state.runs.len() as u64 > self.runs_kept {
-                state.runs.pop_front();
+            for run in records {
+                state.record_run(run);
             }
+            state.forget_runs(self.runs_kept);
             Ok(())
         })
     }
@@ -366,7 +394,7 @@ impl Store for MemoryStore {
     fn run_counts(&self) -> Answer<'_, BTreeMap<String, u64>> {
         inline(|| {
             let mut counts = BTreeMap::new();
-            for run in &self.state().runs {
+            for (_, run) in &self.state().runs {
                 *counts.entry(run.status.clone()).or_insert(0) += 1;
             }
             Ok(counts)

@@ -2,8 +2,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 
-/// Runs that the journal keeps; the oldest go first. At one run a second it is more than a day of history.
+/// Runs that the journal keeps; the oldest go first. At one run a second that is 27 hours of history, at the three and a
+/// bit of the project's own manifest under nine. Beyond it the journal keeps the last firing of each component's
+/// schedule, so that a rare one is not forgotten over frequent ones.
 pub const MAX_RUNS_KEPT: u64 = 100_000;
+/// [`RunRecord::trigger`] of a run that a schedule asked for.
+pub const CRON_TRIGGER: &str = "cron";
 /// Most records of one call.
 pub const MAX_RUNS_RECORDED: usize = 1000;
 /// Most runs that one call reads.
@@ -15,10 +19,10 @@ pub const MAX_LABEL_BYTES: usize = 256;
 /// How a run can have ended.
 pub const RUN_STATUSES: [&str; 5] = ["success", "hold", "skipped", "failed", "missed"];
 
-/// One attempt to run a component, as the journal keeps it.
+/// One run of a component with all its attempts, or a firing that never became one, as the journal keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Identity of the run. Attempts of one run share it.
+    /// Identity of the run.
     pub run_id: String,
     /// The component's name in the manifest.
     pub component: String,
@@ -32,7 +36,7 @@ pub struct RunRecord {
     pub started_at_ms: i64,
     /// When it ended, in Unix milliseconds.
     pub finished_at_ms: i64,
-    /// 1 on the first attempt.
+    /// Attempts made. 0: the run never started.
     pub attempt: u32,
     /// One of [`RUN_STATUSES`].
     pub status: String,
@@ -40,9 +44,9 @@ pub struct RunRecord {
     pub reason: Option<String>,
     /// Why, for people.
     pub detail: Option<String>,
-    /// Calls from the guest into the host.
+    /// Calls from the guest into the host, over all attempts.
     pub host_calls: u64,
-    /// What the grants refused, counted.
+    /// What the grants refused, counted over all attempts.
     pub denials: u32,
 }
 
@@ -100,6 +104,8 @@ pub struct RunFilter {
     pub component: Option<String>,
     /// Only runs that ended so, one of [`RUN_STATUSES`].
     pub status: Option<String>,
+    /// Only runs that were started so, in the words of [`RunRecord::trigger`].
+    pub trigger: Option<String>,
     /// At most so many, from 1 to [`MAX_RUNS_LIMIT`].
     pub limit: u32,
     /// Only runs that started before this instant, in Unix milliseconds.
@@ -112,6 +118,7 @@ impl Default for RunFilter {
         Self {
             component: None,
             status: None,
+            trigger: None,
             limit: MAX_RUNS_LIMIT,
             before_ms: None,
         }
@@ -149,6 +156,10 @@ impl RunFilter {
                 .status
                 .as_ref()
                 .is_none_or(|status| *status == run.status)
+            && self
+                .trigger
+                .as_ref()
+                .is_none_or(|trigger| *trigger == run.trigger)
             && self
                 .before_ms
                 .is_none_or(|before_ms| run.started_at_ms < before_ms)

@@ -73,7 +73,8 @@ pub trait Store: Send + Sync + 'static {
     /// Every series that has a bar, by instrument and timeframe.
     fn series(&self) -> BoxFuture<'_, Result<Vec<SeriesSummary>, StoreError>>;
 
-    /// Adds to the journal, durably, and forgets the oldest runs over the bound.
+    /// Adds to the journal, durably, and forgets the oldest runs over the bound, but of each component the firing of its
+    /// schedule that was meant for the latest instant.
     fn record_runs(&self, runs: Vec<RunRecord>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Reads the journal: the run that started last comes first, and of those that started together the one that was

@@ -7,6 +7,10 @@ use crate::{JournalEntry, RunStatus, reason};
 /// Longest `detail` of an entry, in bytes: a guest writes part of it.
 const MAX_DETAIL_BYTES: usize = 2_048;
 
+/// Longest part of a `detail` that tells what the grants refused, in bytes, so that what a guest writes before it
+/// cannot push it out.
+const MAX_DENIAL_BYTES: usize = 1_024;
+
 /// Longest `reason` of an entry, in bytes: a guest may choose it.
 const MAX_REASON_BYTES: usize = 128;
 
@@ -80,13 +84,45 @@ impl<'a> OpenRun<'a> {
         self.counters.count(status);
         entry.status = status;
         entry.reason = reason.map(|reason| cut(reason, MAX_REASON_BYTES).to_owned());
-        let denial = self.first_denial.take().map(|denial| denial.detail);
-        entry.detail = detail
-            .or(denial)
-            .map(|detail| cut(&detail, MAX_DETAIL_BYTES).to_owned());
+        entry.detail = with_denial(detail, self.first_denial.take());
         entry.finished_at_ms = self.active.supervisor().clock.now_ms();
+        if status == RunStatus::Failed {
+            log_failure(&entry);
+        }
         Some(entry)
     }
+}
+
+/// What went wrong, and the first thing that the grants refused: the line of the manifest that would permit it is
+/// often the way to put the run right.
+fn with_denial(detail: Option<String>, denial: Option<Denial>) -> Option<String> {
+    let denial = denial.map(|Denial { reason, detail }| {
+        let text = format!("{reason}: {detail}");
+        cut(&text, MAX_DENIAL_BYTES).to_owned()
+    });
+    let text = match (detail, denial) {
+        // A stage may pass on what its import answered.
+        (Some(detail), Some(denial)) if !detail.contains(&denial) => {
+            let end = format!("; refused was {denial}");
+            let room = MAX_DETAIL_BYTES.saturating_sub(end.len());
+            format!("{}{end}", cut(&detail, room))
+        }
+        (Some(text), _) | (None, Some(text)) => text,
+        (None, None) => return None,
+    };
+    Some(cut(&text, MAX_DETAIL_BYTES).to_owned())
+}
+
+fn log_failure(entry: &JournalEntry) {
+    tracing::warn!(
+        run_id = entry.run_id,
+        component = entry.component,
+        trigger = entry.trigger.as_str(),
+        attempts = entry.attempt,
+        reason = entry.reason.as_deref().unwrap_or_default(),
+        detail = entry.detail.as_deref().unwrap_or_default(),
+        "run failed"
+    );
 }
 
 impl Drop for OpenRun<'_> {

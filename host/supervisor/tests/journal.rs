@@ -4,10 +4,30 @@ mod support;
 
 use std::sync::Arc;
 
-use bulkhead_stage::{Failure, Outcome, TriggerKind};
+use bulkhead_stage::{Denial, Failure, Outcome, Report, StageError, TriggerKind};
 use bulkhead_supervisor::{JOURNAL_ATTEMPTS, JOURNAL_BATCH, JOURNAL_QUEUE, RunPolicy, RunStatus};
 use support::{COMPONENT, House, START_MS, policy, report, settle};
 use tokio::sync::Semaphore;
+
+fn denial() -> Denial {
+    Denial {
+        reason: "write-not-granted".to_owned(),
+        detail: "component `pulse` may not write `orders` (spin.toml:190)".to_owned(),
+    }
+}
+
+/// The detail of a run that ended so after the grants had refused something.
+async fn detail_after_a_denial(result: Result<Report, Failure>) -> String {
+    let mut house = House::new(policy());
+    let run = house.ask(TriggerKind::Http).await;
+    house.next().await.end_refused(result, vec![denial()]);
+    run.await.expect("the run does not panic");
+    house.supervisor.flush().await;
+    house.journal.entries()[0]
+        .detail
+        .clone()
+        .unwrap_or_default()
+}
 
 async fn run_to_success(house: &mut House) {
     let run = house.ask(TriggerKind::Http).await;
@@ -136,6 +156,45 @@ async fn a_missed_firing_is_journalled_without_an_attempt() {
     assert_eq!(entry.attempt, 0);
     assert_eq!(entry.scheduled_at_ms, START_MS - 5_000);
     assert_eq!(house.supervisor.stats().total().missed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_detail_of_a_failed_run_ends_with_the_first_denial_and_its_word() {
+    let failure = Failure::Stage(StageError::Internal("nothing stored".to_owned()));
+    assert_eq!(
+        detail_after_a_denial(Err(failure)).await,
+        "internal: nothing stored; refused was write-not-granted: component `pulse` may not write `orders` \
+         (spin.toml:190)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_that_the_stage_passes_on_is_not_told_twice() {
+    let Denial { reason, detail } = denial();
+    let failure = Failure::Stage(StageError::Denied(format!("{reason}: {detail}")));
+    assert_eq!(
+        detail_after_a_denial(Err(failure)).await,
+        "denied: write-not-granted: component `pulse` may not write `orders` (spin.toml:190)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_without_an_error_of_its_own_has_the_first_denial_as_its_detail() {
+    assert_eq!(
+        detail_after_a_denial(Ok(report(Outcome::Hold, None))).await,
+        "write-not-granted: component `pulse` may not write `orders` (spin.toml:190)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_guest_wrote_does_not_push_the_denial_out() {
+    let failure = Failure::Trapped {
+        detail: "é".repeat(100_000),
+    };
+    let detail = detail_after_a_denial(Err(failure)).await;
+    assert!(detail.starts_with("guest-trapped: éé"));
+    assert!(detail.ends_with("(spin.toml:190)"), "{detail}");
+    assert!(detail.len() <= 2_048, "{} bytes", detail.len());
 }
 
 #[tokio::test(start_paused = true)]

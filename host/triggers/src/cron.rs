@@ -8,11 +8,11 @@
 //!
 //! # When the clocks change
 //!
-//! A schedule that names its hours, or fires once an hour, follows the clock on the wall: where the clock is set
+//! A schedule that leaves out an hour, or fires once an hour, follows the clock on the wall: where the clock is set
 //! back, a local time that comes twice fires once, the first time; where it is set forward, a local time that does
-//! not exist is reported as [`Firing::Skipped`]. A schedule of every hour that fires more than once in each (every
-//! second, every five minutes) follows elapsed time: nothing is repeated and nothing is left out, so that a feed
-//! polled every second does not fall silent for an hour.
+//! not exist is reported as [`Firing::Skipped`]. A schedule of all 24 hours that fires more than once in each (every
+//! second, every five minutes), however it is written, follows elapsed time: nothing is repeated and nothing is left
+//! out, so that a feed polled every second does not fall silent for an hour.
 
 mod driver;
 mod error;

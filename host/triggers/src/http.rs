@@ -1,15 +1,16 @@
 //! HTTP: one route a stage.
 //!
-//! `POST` with a JSON body runs the stage with that input, `GET` runs it with `{}`; `?fake_mode=1` runs it in fake
-//! mode. The answer is `200` with `{"run_id","outcome","reason","output","attempts"}`, or a problem of RFC 9457
+//! `POST` with a JSON body runs the stage with that input, `{}` where the body is empty; `?fake_mode=1` runs it in fake
+//! mode. No other method runs anything. The answer is `200` with `{"run_id","outcome","reason","output","attempts"}`, or a problem of RFC 9457
 //! (`application/problem+json`) whose `type` is `urn:bulkhead:problem:` and the stable reason, and whose `instance`
 //! is the run id where there was a run. `GET /health` and `GET /healthz` answer `{"status":"ok"}`.
 //!
 //! A client that hangs up does not stop the run that it started: a run that trades must not be cut short by a
 //! connection. A request that a browser sends from a page of another site is refused, because a request alone
-//! starts a run.
+//! starts a run; and where the listener is on loopback, so is one whose `Host` is no name of loopback.
 
 mod answer;
+mod host;
 mod problem;
 mod request;
 mod route;

@@ -206,6 +206,55 @@ async fn firings_since_the_host_stopped_count_as_missed() {
 }
 
 #[tokio::test]
+async fn fire_once_runs_the_latest_firing_since_the_host_stopped() {
+    let mut job = job("0 0 * * * *", "UTC");
+    job.policy.misfire = Misfire::FireOnce;
+    job.last_firing_ms = Some(START_MS - 3 * HOUR_MS);
+    let driven = drive(START_MS + 60_000, 0, job).await;
+    let seen = driven.runner.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].scheduled_at_ms, START_MS);
+    driven.supervisor.flush().await;
+    let detail = driven.journal.entries()[0].detail.clone();
+    assert!(
+        detail.is_some_and(|detail| detail.starts_with("3 of ")),
+        "those before the latest are not counted"
+    );
+    assert_eq!(
+        driven.end().await,
+        [
+            "missed/starting-deadline-exceeded at +0s",
+            "success/- at +0s"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_firing_since_the_host_stopped_that_is_within_its_starting_deadline_runs() {
+    let mut job = job("0 0 * * * *", "UTC");
+    job.last_firing_ms = Some(START_MS - HOUR_MS);
+    let driven = drive(START_MS + 5_000, 0, job).await;
+    assert_eq!(driven.end().await, ["success/- at +0s"]);
+}
+
+#[tokio::test]
+async fn a_host_that_stopped_after_its_last_firing_has_missed_nothing() {
+    let mut job = job("0 0 * * * *", "UTC");
+    job.last_firing_ms = Some(START_MS);
+    let driven = drive(START_MS + 60_000, 0, job).await;
+    assert!(driven.end().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_last_firing_later_than_now_holds_back_nothing() {
+    let mut job = job("0 0 * * * *", "UTC");
+    job.last_firing_ms = Some(START_MS + 5 * HOUR_MS);
+    let driven = drive(START_MS + 60_000, 0, job).await;
+    driven.timer.advance_to(START_MS + HOUR_MS).await;
+    assert_eq!(driven.end().await, ["success/- at +3600s"]);
+}
+
+#[tokio::test]
 async fn a_month_of_missed_seconds_is_dealt_with_at_once() {
     let mut job = job("* * * * * *", "UTC");
     job.policy.misfire = Misfire::FireOnce;

@@ -154,6 +154,54 @@ fn an_interval_goes_on_through_both_passes_of_the_repeated_hour() {
 }
 
 #[test]
+fn a_schedule_of_all_hours_is_an_interval_however_it_is_written() {
+    for expression in [
+        "0 */30 0-23 * * *",
+        "0 0,30 */1 * * *",
+        "0 */30 0-11,12-23 * * *",
+    ] {
+        check(
+            expression,
+            "Europe/Berlin",
+            "2026-10-25T00:00:00Z",
+            &[
+                "2026-10-25T00:30:00Z",
+                "2026-10-25T01:00:00Z",
+                "2026-10-25T01:30:00Z",
+                "2026-10-25T02:00:00Z",
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_schedule_that_leaves_out_an_hour_fires_once_for_the_repeated_one() {
+    check(
+        "0 */30 0-22 * * *",
+        "Europe/Berlin",
+        "2026-10-25T00:00:00Z",
+        &["2026-10-25T00:30:00Z", "2026-10-25T02:00:00Z"],
+    );
+}
+
+#[test]
+fn a_schedule_of_one_firing_an_hour_fires_once_for_the_repeated_one_however_it_is_written() {
+    for expression in [
+        "0 5 * * * *",
+        "0 5-5 * * * *",
+        "0 5 0-23 * * *",
+        "0 5,5 */1 * * *",
+    ] {
+        check(
+            expression,
+            "Europe/Berlin",
+            "2026-10-24T23:30:00Z",
+            &["2026-10-25T00:05:00Z", "2026-10-25T02:05:00Z"],
+        );
+    }
+}
+
+#[test]
 fn an_interval_misses_nothing_where_the_clock_is_set_forward() {
     check(
         "*/30 59 * * * *",

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use tokio::task::JoinHandle;
 const NOW_MS: i64 = 1_767_225_600_000;
 
 struct Site {
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     runner: Arc<AnswerRunner>,
     supervisor: Arc<Supervisor>,
     journal: Arc<MemoryJournal>,
@@ -65,11 +66,25 @@ impl Answer {
 }
 
 async fn open_with(runner: AnswerRunner, policy: RunPolicy, bounds: Bounds) -> Site {
+    open_within(([127, 0, 0, 1], 0).into(), runner, policy, bounds).await
+}
+
+async fn open_at(address: SocketAddr, runner: AnswerRunner) -> Site {
+    open_within(address, runner, policy(), Bounds::default()).await
+}
+
+async fn open_within(
+    address: SocketAddr,
+    runner: AnswerRunner,
+    policy: RunPolicy,
+    bounds: Bounds,
+) -> Site {
     let runner = Arc::new(runner);
     let clock = Arc::new(ManualClock::at(NOW_MS));
     let (supervisor, journal) = supervisor(Arc::clone(&runner) as _, clock, policy);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback");
-    let address = listener.local_addr().expect("bound");
+    let listener = TcpListener::bind(address).await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
     let routes = ["/pulse", "/x/..."]
         .map(|route| (Route::parse(route).expect("a route"), COMPONENT.to_owned()))
         .to_vec();
@@ -181,17 +196,10 @@ async fn a_post_runs_the_stage_with_its_body_and_answers_with_the_report() {
 }
 
 #[tokio::test]
-async fn a_get_and_an_empty_post_run_the_stage_with_an_empty_object() {
+async fn an_empty_post_runs_the_stage_with_an_empty_object() {
     let site = open(|_| success("{}")).await;
-    site.ask("GET", "/pulse", "", "").await;
     site.post("").await;
-    let inputs: Vec<String> = site
-        .runner
-        .seen()
-        .into_iter()
-        .map(|seen| seen.input)
-        .collect();
-    assert_eq!(inputs, ["{}", "{}"]);
+    assert_eq!(site.runner.seen()[0].input, "{}");
 }
 
 #[tokio::test]
@@ -219,12 +227,12 @@ async fn fake_mode_is_asked_for_in_the_query() {
         ("?fake_mode=0", false),
         ("?xfake_mode=1", false),
     ] {
-        let answer = site.ask("GET", &format!("/pulse{query}"), "", "").await;
+        let answer = site.ask("POST", &format!("/pulse{query}"), "", "").await;
         assert_eq!(answer.status, 200);
         let fake_mode = site.runner.seen().pop().map(|seen| seen.fake_mode);
         assert_eq!(fake_mode, Some(expect), "{query}");
     }
-    let answer = site.ask("GET", "/pulse?fake_mode=perhaps", "", "").await;
+    let answer = site.ask("POST", "/pulse?fake_mode=perhaps", "", "").await;
     answer.problem(400, "invalid-query");
 }
 
@@ -243,8 +251,8 @@ async fn a_trace_context_is_passed_on_when_it_is_one() {
 #[tokio::test]
 async fn a_wildcard_route_takes_the_paths_below_it() {
     let site = open(|_| success("{}")).await;
-    assert_eq!(site.ask("GET", "/x/y/z", "", "").await.status, 200);
-    let problem = site.ask("GET", "/y", "", "").await;
+    assert_eq!(site.ask("POST", "/x/y/z", "", "").await.status, 200);
+    let problem = site.ask("POST", "/y", "", "").await;
     assert_eq!(
         problem.problem(404, "unknown-route")["detail"],
         "no stage is served at `/y`"
@@ -252,13 +260,18 @@ async fn a_wildcard_route_takes_the_paths_below_it() {
 }
 
 #[tokio::test]
-async fn other_methods_are_told_the_right_ones() {
+async fn no_method_but_post_runs_a_stage() {
     let site = open(|_| success("{}")).await;
-    for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
+    for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
         let answer = site.ask(method, "/pulse", "", "").await;
-        answer.problem(405, "method-not-allowed");
-        assert_eq!(answer.header("allow"), Some("GET, POST"));
+        assert_eq!(answer.status, 405, "{method}");
+        assert_eq!(answer.header("allow"), Some("POST"));
     }
+    let problem = site.ask("GET", "/pulse", "", "").await;
+    assert_eq!(
+        problem.problem(405, "method-not-allowed")["detail"],
+        "GET is not answered here; what is: POST"
+    );
     assert!(site.runner.seen().is_empty());
 }
 
@@ -272,7 +285,7 @@ async fn a_body_that_is_not_json_is_named_with_its_place_and_runs_nothing() {
         "the body is not JSON: expected ident at line 2 column 9"
     );
     let bytes =
-        b"POST /pulse HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n\"\xff";
+        b"POST /pulse HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n\"\xff";
     site.raw(bytes).await.problem(400, "invalid-json");
     assert!(site.runner.seen().is_empty());
 }
@@ -297,12 +310,60 @@ async fn a_page_of_another_site_cannot_start_a_run() {
     let site = open(|_| success("{}")).await;
     for from in ["cross-site", "same-site"] {
         let headers = format!("Sec-Fetch-Site: {from}\r\n");
-        let answer = site.ask("GET", "/pulse", &headers, "").await;
+        let answer = site.ask("POST", "/pulse", &headers, "").await;
         answer.problem(403, "cross-site-request");
     }
     assert!(site.runner.seen().is_empty());
     let headers = "Sec-Fetch-Site: same-origin\r\n";
-    assert_eq!(site.ask("GET", "/pulse", headers, "").await.status, 200);
+    assert_eq!(site.ask("POST", "/pulse", headers, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_page_whose_name_was_made_to_lead_to_loopback_cannot_start_a_run() {
+    let site = open(|_| success("{}")).await;
+    let port = site.address.port();
+    let post = |target: &str, hosts: &str| {
+        format!(
+            "POST {target} HTTP/1.1\r\n{hosts}Sec-Fetch-Site: same-origin\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    for (target, hosts) in [
+        ("/pulse", format!("Host: evil.example:{port}\r\n")),
+        ("/pulse", "Host: 10.0.0.1\r\n".to_owned()),
+        (
+            "/pulse",
+            "Host: localhost\r\nHost: evil.example\r\n".to_owned(),
+        ),
+        ("/pulse", String::new()),
+        (
+            "http://evil.example/pulse",
+            "Host: localhost\r\n".to_owned(),
+        ),
+        ("/health", "Host: evil.example\r\n".to_owned()),
+    ] {
+        let answer = site.raw(post(target, &hosts).as_bytes()).await;
+        let problem = answer.problem(421, "host-not-loopback");
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("`localhost`, `127.0.0.1` or `[::1]`"));
+    }
+    assert!(site.runner.seen().is_empty());
+    for host in ["localhost", "127.0.0.1:3000", "[::1]:3000"] {
+        let answer = site
+            .raw(post("/pulse", &format!("Host: {host}\r\n")).as_bytes())
+            .await;
+        assert_eq!(answer.status, 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_other_machines_reach_answers_to_any_host() {
+    let site = open_at(
+        ([0, 0, 0, 0], 0).into(),
+        AnswerRunner::new(|_| success("{}")),
+    )
+    .await;
+    let bytes = b"POST /pulse HTTP/1.1\r\nHost: bulkhead.example\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(site.raw(bytes).await.status, 200);
 }
 
 #[tokio::test]
@@ -313,7 +374,7 @@ async fn a_body_at_the_bound_is_read_and_one_beyond_it_refused() {
     let seen = site.runner.seen().pop().map(|seen| seen.input.len());
     assert_eq!(seen, Some(MAX_BODY_BYTES));
     let declared = format!(
-        "POST /pulse HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        "POST /pulse HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
         MAX_BODY_BYTES + 1
     );
     site.raw(declared.as_bytes())
@@ -329,7 +390,7 @@ async fn a_chunked_body_beyond_the_bound_is_refused_though_it_declares_no_length
     };
     let runner = AnswerRunner::new(|_| success("{}"));
     let site = open_with(runner, policy(), bounds).await;
-    let chunks = b"POST /pulse HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[1,2,\r\n5\r\n3,45]\r\n0\r\n\r\n";
+    let chunks = b"POST /pulse HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[1,2,\r\n5\r\n3,45]\r\n0\r\n\r\n";
     site.raw(chunks).await.problem(413, "body-too-large");
 }
 
@@ -337,10 +398,10 @@ async fn a_chunked_body_beyond_the_bound_is_refused_though_it_declares_no_length
 async fn headers_beyond_the_bounds_are_refused() {
     let site = open(|_| success("{}")).await;
     let many = "X-A: b\r\n".repeat(MAX_HEADERS + 1);
-    assert_eq!(site.ask("GET", "/pulse", &many, "").await.status, 431);
+    assert_eq!(site.ask("POST", "/pulse", &many, "").await.status, 431);
     let large = format!("X-A: {}\r\n", "b".repeat(MAX_HEADER_BYTES));
     // The connection is closed with part of the request unread, which may take the answer with it.
-    let status = site.ask("GET", "/pulse", &large, "").await.status;
+    let status = site.ask("POST", "/pulse", &large, "").await.status;
     assert!(status == 431 || status == 0, "{status}");
     assert!(site.runner.seen().is_empty());
 }
@@ -490,7 +551,7 @@ async fn a_slow_header_is_given_up() {
     };
     let runner = AnswerRunner::new(|_| success("{}"));
     let site = open_with(runner, policy(), bounds).await;
-    let stream = site.send(b"GET /pulse HTTP/1.1\r\nHost: ").await;
+    let stream = site.send(b"POST /pulse HTTP/1.1\r\nHost: ").await;
     // The test ends only because the server closes the connection.
     assert_eq!(read(stream).await.status, 0);
 }
@@ -503,7 +564,7 @@ async fn a_slow_body_is_given_up() {
     };
     let runner = AnswerRunner::new(|_| success("{}"));
     let site = open_with(runner, policy(), bounds).await;
-    let bytes = b"POST /pulse HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{";
+    let bytes = b"POST /pulse HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
     site.raw(bytes).await.problem(408, "request-timeout");
     assert!(site.runner.seen().is_empty());
 }
@@ -532,7 +593,7 @@ async fn a_connection_beyond_the_bound_waits_for_one_to_end() {
 #[tokio::test]
 async fn many_requests_go_over_one_connection() {
     let site = open(|_| success("{}")).await;
-    let one = "POST /pulse HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
+    let one = "POST /pulse HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}";
     let bytes = format!("{}{}", one.repeat(9), request("POST", "/pulse", "", "{}"));
     let answer = site.raw(bytes.as_bytes()).await;
     let all = format!("{}\r\n\r\n{}", answer.head, answer.body);

@@ -4,6 +4,10 @@ use toml::{Table, Value};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
+/// The kinds of trigger that Spin serves with nothing else installed. For any other it looks for a plugin, and starts
+/// nothing without it.
+const TRIGGER_KINDS: [&str; 2] = ["http", "redis"];
+
 /// What Spin reads of a manifest. Bulkhead's own tables (`tool`) are not looked at.
 #[derive(Debug, Clone)]
 pub struct Application {
@@ -31,7 +35,7 @@ impl Application {
     ///
     /// # Errors
     /// What Spin would refuse: no TOML, a template without its variable, a variable without a value, a route that leads
-    /// nowhere.
+    /// nowhere, a kind of trigger that needs a plugin.
     pub fn read(manifest: &str, given: &[(&str, &str)]) -> Result<Self> {
         let manifest: Table = manifest.parse::<Table>().context("read the manifest")?;
         let mut variables = BTreeMap::new();
@@ -57,8 +61,15 @@ impl Application {
                 .with_context(|| format!("component `{id}` is no table"))?;
             components.insert(id.clone(), read_component(component, &variables)?);
         }
+        let triggers = table(&manifest, "trigger")?;
+        if let Some(kind) = triggers
+            .keys()
+            .find(|kind| !TRIGGER_KINDS.contains(&kind.as_str()))
+        {
+            bail!("`[[trigger.{kind}]]` needs a plugin of Spin");
+        }
         let mut routes = Vec::new();
-        for trigger in list(table(&manifest, "trigger")?, "http") {
+        for trigger in list(triggers, "http") {
             let text = |key| trigger.get(key).and_then(Value::as_str).map(str::to_owned);
             let (Some(route), Some(component)) = (text("route"), text("component")) else {
                 bail!("an HTTP trigger without a route or a component");
@@ -130,4 +141,24 @@ fn expand(template: &str, variables: &BTreeMap<String, String>) -> Result<String
     }
     expanded.push_str(rest);
     Ok(expanded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trigger_that_needs_a_plugin_is_refused() {
+        let manifest = |kind: &str| {
+            format!(
+                "[variables]\n[component.pulse]\nsource = \"pulse.wasm\"\n[[trigger.{kind}]]\nroute = \"/pulse\"\ncomponent = \"pulse\"\n"
+            )
+        };
+        assert!(Application::read(&manifest("http"), &[]).is_ok());
+        let refused = Application::read(&manifest("cron"), &[]).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "`[[trigger.cron]]` needs a plugin of Spin"
+        );
+    }
 }

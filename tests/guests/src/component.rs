@@ -1,16 +1,20 @@
 use serde_json::{Value, json};
 
+use crate::Program;
+
 wit_bindgen::generate!({
     path: "../../wit",
     world: "ingest",
     generate_all,
 });
 
-use bulkhead::pipeline::documents;
+use bulkhead::pipeline::{documents, market_data};
 use exports::bulkhead::pipeline::stage::{
     Descriptor, Guest, Invocation, Outcome, Report, StageError,
 };
-use wasi::http::types::{Fields, Method, Request, Scheme};
+use wasi::http::types::{ErrorCode, Fields, Method, Request, Scheme};
+
+type Trailers = wit_bindgen::FutureReader<Result<Option<Fields>, ErrorCode>>;
 
 struct Hostile;
 
@@ -29,22 +33,41 @@ impl Guest for Hostile {
     async fn run(invocation: Invocation) -> Result<Report, StageError> {
         let input: Value = serde_json::from_str(&invocation.input)
             .map_err(|error| StageError::InvalidInput(error.to_string()))?;
-        let output = match input["program"].as_str().unwrap_or_default() {
-            "well-behaved" => json!({"echo": input["echo"]}),
-            "endless-loop" => endless_loop(),
-            "endless-recursion" => json!({"depth": endless_recursion(0)}),
-            "memory-bomb" => memory_bomb(),
-            "gigabyte-of-log" => gigabyte_of_log(),
-            "ten-million-host-calls" => ten_million_host_calls(),
-            "answer-too-large" => return Ok(answer_too_large(&input)),
-            "trap-half-way" => trap_half_way().await,
-            "panic" => panic!("the guest gives up: {}", input["why"]),
-            "handle-leak" => handle_leak(),
-            "endless-body" | "endless-headers" | "fetch" => fetch(&input).await?,
-            "write-then-fail" => write_then_fail().await?,
-            other => {
-                return Err(StageError::InvalidInput(format!("no program `{other}`")));
+        let name = input["program"].as_str().unwrap_or_default();
+        let Some(program) = Program::named(name) else {
+            return Err(StageError::InvalidInput(format!("no program `{name}`")));
+        };
+        let output = match program {
+            Program::WellBehaved => json!({"echo": input["echo"]}),
+            Program::EndlessLoop => endless_loop(),
+            Program::EndlessRecursion => json!({"depth": endless_recursion(0)}),
+            Program::MemoryBomb => memory_bomb(),
+            Program::GigabyteOfLog => gigabyte_of_log(),
+            Program::TenMillionHostCalls => ten_million_host_calls(),
+            Program::AnswerTooLarge => return Ok(answer_too_large(&input)),
+            Program::TrapHalfWay => trap_half_way().await,
+            Program::Panic => panic!("the guest gives up: {}", input["why"]),
+            Program::HandleLeak => handle_leak(),
+            Program::FutureLeak => future_leak(),
+            Program::EndlessBody
+            | Program::EndlessHeaders
+            | Program::TricklingBody
+            | Program::Fetch => fetch(&input).await,
+            Program::EndlessRequestBody => endless_request_body(&input).await,
+            Program::ManyRequestsAtOnce => {
+                let all = (0..count(&input)).map(|_| fetch(&input));
+                json!({"answers": futures::future::join_all(all).await})
             }
+            Program::ManyCommitsAtOnce => many_commits_at_once(count(&input)).await,
+            Program::ManyTimersAtOnce => many_timers_at_once(count(&input)).await,
+            Program::ManyRequestsInTurn => {
+                for _ in 0..count(&input) {
+                    fetch(&input).await;
+                }
+                json!({})
+            }
+            Program::WriteThenFail => write_then_fail().await?,
+            Program::AppendBar => append_bar().await?,
         };
         Ok(report(output.to_string()))
     }
@@ -160,19 +183,98 @@ fn handle_leak() -> Value {
     }
 }
 
+fn count(input: &Value) -> usize {
+    input["count"].as_u64().unwrap_or(1) as usize
+}
+
+fn future_leak() -> Value {
+    let mut held = Vec::new();
+    loop {
+        held.push(wit_future::new::<Result<(), ErrorCode>>(|| Ok(())));
+    }
+}
+
+async fn many_commits_at_once(count: usize) -> Value {
+    let all = (0..count).map(|index| {
+        let put = documents::Put {
+            key: key(&format!("at-once-{index}")),
+            body: "{}".into(),
+        };
+        documents::commit(vec![documents::Write::Upsert(put)])
+    });
+    let answers = futures::future::join_all(all).await;
+    let unavailable = answers
+        .iter()
+        .filter(|answer| matches!(answer, Err(documents::Error::Unavailable(_))))
+        .count();
+    json!({"answered": answers.iter().filter(|answer| answer.is_ok()).count(), "unavailable": unavailable})
+}
+
+async fn many_timers_at_once(count: usize) -> Value {
+    let hour_ns = 3_600_000_000_000;
+    let all = (0..count).map(|_| wasi::clocks::monotonic_clock::wait_for(hour_ns));
+    json!({"waited": futures::future::join_all(all).await.len()})
+}
+
+async fn append_bar() -> Result<Value, StageError> {
+    let series = market_data::Series {
+        instrument: "BTC-USDT".into(),
+        timeframe: "1m".into(),
+    };
+    let one = || vec![1];
+    let bars = market_data::Bars {
+        price_scale: 0,
+        volume_scale: 0,
+        open_time_ms: vec![0],
+        open: one(),
+        high: one(),
+        low: one(),
+        close: one(),
+        volume: one(),
+    };
+    let appended = market_data::append_bars(series, bars).await;
+    appended.map_err(|error| StageError::Denied(format!("{error:?}")))?;
+    Ok(json!({}))
+}
+
 /// Sends the request that the input describes, and answers what came back.
-async fn fetch(input: &Value) -> Result<Value, StageError> {
+async fn fetch(input: &Value) -> Value {
+    let (_trailers, trailers) = wit_future::new(|| Ok(None));
+    match request(input, None, trailers) {
+        Ok(request) => exchange(request).await,
+        Err(refused) => refused,
+    }
+}
+
+/// Sends it with a body for as long as anyone takes it.
+async fn endless_request_body(input: &Value) -> Value {
+    let (mut body, contents) = wit_stream::new();
+    let (_trailers, trailers) = wit_future::new(|| Ok(None));
+    let request = match request(input, Some(contents), trailers) {
+        Ok(request) => request,
+        Err(refused) => return refused,
+    };
+    let write = async move { while body.write_all(vec![b'x'; 64 * 1024]).await.is_empty() {} };
+    let (answer, ()) = futures::future::join(exchange(request), write).await;
+    answer
+}
+
+/// The request that the input describes; or which part of it WASI's types refuse.
+fn request(
+    input: &Value,
+    contents: Option<wit_bindgen::StreamReader<u8>>,
+    trailers: Trailers,
+) -> Result<Request, Value> {
     let text = |name: &str| input[name].as_str().map(str::to_owned);
     let headers = Fields::new();
     for pair in input["headers"].as_array().into_iter().flatten() {
         let name = pair[0].as_str().unwrap_or_default().to_owned();
         let value = pair[1].as_str().unwrap_or_default().as_bytes().to_vec();
         if let Err(error) = headers.append(&name, &value) {
-            return Ok(json!({"refused": "header", "error": format!("{error:?}")}));
+            return Err(json!({"refused": "header", "error": format!("{error:?}")}));
         }
     }
-    let (_trailers, trailers) = wit_future::new(|| Ok(None));
-    let (request, _sent) = Request::new(headers, None, trailers, None);
+    let (request, _sent) = Request::new(headers, contents, trailers, None);
     let method = match text("method").as_deref().unwrap_or("GET") {
         "GET" => Method::Get,
         "POST" => Method::Post,
@@ -197,11 +299,15 @@ async fn fetch(input: &Value) -> Result<Value, StageError> {
         ("path", request.set_path_with_query(text("path").as_deref())),
     ];
     if let Some((part, _)) = set.iter().find(|(_, set)| set.is_err()) {
-        return Ok(json!({"refused": part}));
+        return Err(json!({"refused": part}));
     }
+    Ok(request)
+}
+
+async fn exchange(request: Request) -> Value {
     let response = match wasi::http::client::send(request).await {
         Ok(response) => response,
-        Err(error) => return Ok(json!({"refused": "send", "error": format!("{error:?}")})),
+        Err(error) => return json!({"refused": "send", "error": format!("{error:?}")}),
     };
     let status = response.get_status_code();
     let location = response
@@ -220,5 +326,5 @@ async fn fetch(input: &Value) -> Result<Value, StageError> {
             wit_bindgen::StreamResult::Dropped | wit_bindgen::StreamResult::Cancelled => break,
         }
     }
-    Ok(json!({"status": status, "location": location, "bytes": bytes}))
+    json!({"status": status, "location": location, "bytes": bytes})
 }

@@ -69,7 +69,7 @@ pub fn of_digest(digest: &Digest) -> Value {
 pub fn fake(decision: &Value, snapshot: &Value) -> Value {
     let digest = Digest::of_text(&format!("{}|{}", literal(decision), literal(snapshot)));
     intent_preview(
-        digest.action(),
+        digest.stage_preview_action(),
         digest.stage_preview_size(),
         digest.stage_preview_confidence(),
         &["fake_mode"],

@@ -361,6 +361,49 @@ fn duplicates_disorder_and_invalid_bars_are_quarantined_and_never_stored() {
 }
 
 #[test]
+fn the_newest_bar_is_the_newest_that_was_stored_and_not_one_that_was_quarantined() {
+    let too_fine = |minute: i64| {
+        json!([
+            FIRST_MS + minute * 60_000,
+            "0.1234567890123",
+            "2",
+            "0.1",
+            "1",
+            "1"
+        ])
+    };
+    let page = json!([kline(0, "1"), kline(1, "1"), too_fine(2)]);
+    let none_fits = json!([too_fine(3)]);
+    let world = World::default().answers([answered(200, &page), answered(200, &none_fits)]);
+    let now_ms = FIRST_MS + 5 * 60_000;
+    for run in ["r1", "r2"] {
+        let (Polled::Stored(record) | Polled::NothingNew(record)) =
+            world.poll_at(now_ms, run).unwrap()
+        else {
+            panic!("{run} was not polled")
+        };
+        let series = &record.symbols[0];
+        assert_eq!(series.quarantined, 1, "{run}");
+        assert_eq!(series.newest_open_time_ms, Some(FIRST_MS + 60_000), "{run}");
+        assert_eq!(record.freshness_seconds, Some(180.0), "{run}");
+    }
+}
+
+#[test]
+fn lower_case_instruments_are_stored_under_the_name_that_the_other_stages_look_for() {
+    let world = World::with_bars(0..3);
+    let Polled::Stored(record) = world
+        .attempt(LATER_MS, "r1", 1, " btc-usdt, Btc-Usdt")
+        .unwrap()
+    else {
+        panic!("nothing stored")
+    };
+    assert_eq!(world.stored_minutes("BTC-USDT"), [0, 1, 2]);
+    assert_eq!(world.stored.borrow().len(), 1);
+    assert_eq!(record.symbols[0].instrument, "BTC-USDT");
+}
+
+#[test]
 fn a_bar_quarantined_again_and_again_enters_the_journal_once() {
     let bad = json!([[FIRST_MS, "0", "0", "0", "0", "1"]]);
     let world = World::default().answers((0..3).map(|_| answered(200, &bad)));

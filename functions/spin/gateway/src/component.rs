@@ -46,11 +46,7 @@ async fn handle(request: Request) -> Response<FullBody<bytes::Bytes>> {
 
 async fn run(request: Request) -> Result<Answer, Problem> {
     let head = read_head(request.method(), request.uri(), request.headers())?;
-    let body = if head.has_body() {
-        collect(request).await?
-    } else {
-        Vec::new()
-    };
+    let body = collect(request).await?;
     let asked = head.ask(body, now_ms(), get_random_u64())?;
     let run_id = asked.invocation.run_id.clone();
     let fake_mode = asked.invocation.fake_mode;

@@ -1,7 +1,7 @@
 //! HTTP in front of a stage on Spin: a request becomes an invocation, a report becomes a response.
 //!
-//! `POST` with a JSON body runs the stage with that input, `GET` runs it with `{}`; `?fake_mode=1` runs it in fake
-//! mode. The answer is `200` with `{"run_id","outcome","reason","output","attempts"}`, or a problem of RFC 9457
+//! `POST` with a JSON body runs the stage with that input, `{}` where the body is empty; `?fake_mode=1` runs it in fake
+//! mode. No other method runs anything. The answer is `200` with `{"run_id","outcome","reason","output","attempts"}`, or a problem of RFC 9457
 //! (`application/problem+json`) whose `type` is `urn:bulkhead:problem:` and the stable reason: what `bulkhead up`
 //! answers on the same routes. Which route leads here is Spin's business: the path is not looked at.
 //!

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::Answer;
 
 /// The methods that a stage answers.
-const METHODS: &str = "GET, POST";
+const METHODS: &str = "POST";
 
 /// A problem of RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Problem {
     }
 
     pub(crate) fn method_not_allowed(method: &Method) -> Self {
-        let detail = format!("{method} is not answered here: {METHODS} are");
+        let detail = format!("{method} is not answered here; what is: {METHODS}");
         Self {
             header: Some((ALLOW, METHODS)),
             ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)

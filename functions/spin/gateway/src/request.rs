@@ -27,8 +27,6 @@ pub struct Head {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
-    /// A `GET`: whatever body there is, is not read.
-    Nothing,
     Input,
     Invocation,
 }
@@ -47,7 +45,7 @@ pub struct Asked {
 /// # Errors
 /// What is wrong with it, to be answered.
 pub fn read_head(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Head, Problem> {
-    if !matches!(*method, Method::GET | Method::POST) {
+    if *method != Method::POST {
         return Err(Problem::method_not_allowed(method));
     }
     refuse_other_sites(headers)?;
@@ -59,21 +57,12 @@ pub fn read_head(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Head
             .filter(|value| is_traceparent(value))
             .map(str::to_owned),
         run_id: run_id(headers)?,
-        body: if *method == Method::POST {
-            expected(headers)?
-        } else {
-            Expected::Nothing
-        },
+        body: expected(headers)?,
     })
 }
 
 impl Head {
-    /// Whether the body is to be read: at most [`MAX_BODY_BYTES`] of it.
-    pub fn has_body(&self) -> bool {
-        self.body != Expected::Nothing
-    }
-
-    /// What the request asks, now that its body is read. `now_ms` (Unix milliseconds) is the instant the run is meant
+    /// What the request asks, now that its body is read, at most [`MAX_BODY_BYTES`] of it. `now_ms` (Unix milliseconds) is the instant the run is meant
     /// for; `random` makes its identity where the caller gives none.
     ///
     /// # Errors
@@ -82,10 +71,7 @@ impl Head {
         if self.body == Expected::Invocation {
             return whole(&text(body)?);
         }
-        let input = match self.body {
-            Expected::Nothing => "{}".to_owned(),
-            _ => json(body)?,
-        };
+        let input = json(body)?;
         let run_id = self
             .run_id
             .unwrap_or_else(|| format!("{:012x}-{random:016x}", now_ms.max(0)));
@@ -300,10 +286,18 @@ mod tests {
     }
 
     #[test]
-    fn a_get_or_an_empty_body_is_the_input_of_no_wishes() {
-        for method in [Method::GET, Method::POST] {
-            let asked = ask(method, "/pulse", &[], b"").unwrap();
-            assert_eq!(asked.invocation.input, "{}");
+    fn an_empty_body_is_the_input_of_no_wishes() {
+        let asked = ask(Method::POST, "/pulse", &[], b"").unwrap();
+        assert_eq!(asked.invocation.input, "{}");
+    }
+
+    #[test]
+    fn no_method_but_post_runs_the_stage() {
+        for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
+            let problem = ask(method, "/pulse", &[], b"").unwrap_err();
+            assert_eq!(problem.status, StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(problem.reason, "method-not-allowed");
+            assert_eq!(problem.header, Some((http::header::ALLOW, "POST")));
         }
     }
 
@@ -314,10 +308,10 @@ mod tests {
             ("a=b&fake_mode=true", true),
             ("fake_mode=0", false),
         ] {
-            let asked = ask(Method::GET, &format!("/pulse?{query}"), &[], b"").unwrap();
+            let asked = ask(Method::POST, &format!("/pulse?{query}"), &[], b"").unwrap();
             assert_eq!(asked.invocation.fake_mode, expect, "{query}");
         }
-        let refused = ask(Method::GET, "/pulse?fake_mode=yes", &[], b"");
+        let refused = ask(Method::POST, "/pulse?fake_mode=yes", &[], b"");
         assert_eq!(reason(refused), (400, "invalid-query"));
     }
 
@@ -340,20 +334,16 @@ mod tests {
             post(&[("bulkhead-run-id", "a b")], b"{}"),
             (400, "invalid-run-id")
         );
-        assert_eq!(
-            reason(ask(Method::DELETE, "/", &[], b"")),
-            (405, "method-not-allowed")
-        );
     }
 
     #[test]
     fn a_run_id_and_a_traceparent_are_taken_from_their_headers() {
         let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let headers = [("bulkhead-run-id", "job-7"), ("traceparent", traceparent)];
-        let asked = ask(Method::GET, "/", &headers, b"").unwrap();
+        let asked = ask(Method::POST, "/", &headers, b"").unwrap();
         assert_eq!(asked.invocation.run_id, "job-7");
         assert_eq!(asked.invocation.traceparent.as_deref(), Some(traceparent));
-        let asked = ask(Method::GET, "/", &[("traceparent", "00-0-0-0")], b"").unwrap();
+        let asked = ask(Method::POST, "/", &[("traceparent", "00-0-0-0")], b"").unwrap();
         assert_eq!(asked.invocation.traceparent, None);
     }
 

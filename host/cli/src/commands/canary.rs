@@ -10,7 +10,7 @@ use bulkhead_supervisor::RunRequest;
 use serde_json::{Value, json};
 
 use crate::arguments::{Canary, Global};
-use crate::deployment::{Deployment, Keeping};
+use crate::deployment::{self, Deployment, Keeping};
 use crate::output;
 
 /// The component that is the canary.
@@ -18,10 +18,11 @@ const COMPONENT: &str = "canary";
 
 pub async fn run(global: &Global, command: Canary) -> anyhow::Result<ExitCode> {
     if let Some(path) = &command.promote {
-        return promote(path);
+        return promote(global, path);
     }
     // What the canary writes is its evidence, which goes into the artifact: nothing is left in the database.
-    let deployment = Deployment::open(global, Keeping::Memory)?;
+    let app = deployment::manifest(global)?;
+    let deployment = Deployment::open(global, app, Keeping::Memory)?;
     let completed = deployment
         .supervisor
         .run(RunRequest {
@@ -40,7 +41,7 @@ pub async fn run(global: &Global, command: Canary) -> anyhow::Result<ExitCode> {
     let output: Value =
         serde_json::from_str(&report.output).context("the canary's output is not JSON")?;
     let response = &output["response"];
-    std::fs::write(&command.output, artifact::render(response))
+    output::write_file(&command.output, artifact::render(response).as_bytes())
         .with_context(|| format!("writing the artifact {} failed", command.output.display()))?;
     if global.json {
         output::json(&output)?;
@@ -70,19 +71,26 @@ pub async fn run(global: &Global, command: Canary) -> anyhow::Result<ExitCode> {
 }
 
 /// Checks an artifact of an earlier run.
-fn promote(path: &Path) -> anyhow::Result<ExitCode> {
+fn promote(global: &Global, path: &Path) -> anyhow::Result<ExitCode> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).context(format!("reading {} failed", path.display())),
     };
     match promotion::validate(&path.display().to_string(), bytes.as_deref()) {
+        Ok(summary) if global.json => {
+            output::json(&json!({"promotable": true, "summary": summary}))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Ok(summary) => {
             output::line(promotion::SUCCESS_LINE)?;
             output::line(serde_json::to_string(&summary)?)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
+            if global.json {
+                output::json(&json!({"promotable": false, "error": error.to_string()}))?;
+            }
             output::talk(format!("{}{error}", promotion::FAILED_PREFIX));
             Ok(ExitCode::FAILURE)
         }

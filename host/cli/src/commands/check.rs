@@ -11,11 +11,12 @@ use crate::output;
 
 pub fn run(global: &Global, _command: &Check) -> anyhow::Result<ExitCode> {
     let (name, text) = deployment::manifest_text(global)?;
-    // A manifest that does not parse declares no variables: its own mistakes come first.
-    let supplied = App::parse(&name, &text)
-        .map(|app| deployment::variables(global, &app, |name| std::env::var(name).ok()))
-        .unwrap_or_default();
-    match App::check(&name, &text, &supplied) {
+    // A manifest that cannot be read declares no variables for which a value could be asked: its own mistakes come first.
+    let resolved = App::parse(&name, &text).and_then(|app| {
+        let supplied = deployment::variables(global, &app, |name| std::env::var(name).ok());
+        app.resolve(&supplied)
+    });
+    match resolved {
         Ok(app) if global.json => {
             output::json(&json!({"ok": true, "app": app, "problems": []}))?;
             Ok(ExitCode::SUCCESS)

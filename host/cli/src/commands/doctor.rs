@@ -1,13 +1,16 @@
 //! `bulkhead doctor`: what would keep the deployment from running.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use bulkhead_manifest::ResolvedApp;
+use bulkhead_sandbox::CodeCache;
 use bulkhead_stage::{Clock, SystemClock};
-use bulkhead_store::Store;
+use bulkhead_store::{MemoryStore, Store, StoreError};
 use serde::Serialize;
 
-use super::kill;
+use super::{kill, up};
 use crate::arguments::{Doctor, Global};
 use crate::deployment;
 use crate::output;
@@ -28,6 +31,20 @@ struct Finding {
     check: &'static str,
     severity: Severity,
     detail: String,
+}
+
+impl Finding {
+    fn new(check: &'static str, severity: Severity, detail: String) -> Self {
+        Self {
+            check,
+            severity,
+            detail,
+        }
+    }
+
+    fn failure(check: &'static str, error: &anyhow::Error) -> Self {
+        Self::new(check, Severity::Fail, format!("{error:#}"))
+    }
 }
 
 pub async fn run(global: &Global, command: &Doctor) -> anyhow::Result<ExitCode> {
@@ -54,107 +71,122 @@ pub async fn run(global: &Global, command: &Doctor) -> anyhow::Result<ExitCode> 
     })
 }
 
+/// The deployment's state, as far as there is any.
+enum State {
+    Opened(Arc<dyn Store>),
+    /// It was never started.
+    Missing,
+    Unusable,
+}
+
 async fn examine(global: &Global, command: &Doctor) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut find = |check, severity, detail: String| {
-        findings.push(Finding {
-            check,
-            severity,
-            detail,
-        });
-    };
-
-    let now_ms = SystemClock.now_ms();
-    if now_ms < EARLIEST_SANE_MS {
-        find(
-            "clock",
-            Severity::Fail,
-            format!(
-                "{} is in the past: set the machine's clock",
-                output::instant(now_ms)
-            ),
-        );
-    } else {
-        find("clock", Severity::Ok, output::instant(now_ms));
-    }
-
-    match tokio::net::TcpListener::bind(command.listen).await {
-        Ok(_) => find(
-            "listen",
-            Severity::Ok,
-            format!("{} is free", command.listen),
-        ),
-        Err(error) => find(
-            "listen",
-            Severity::Warn,
-            format!("{} cannot be served: {error}", command.listen),
-        ),
-    }
-    if !command.listen.ip().is_loopback() {
-        find(
-            "exposure",
-            Severity::Warn,
-            format!(
-                "{} can be reached from other machines, and whoever reaches it can run stages",
-                command.listen
-            ),
-        );
-    }
-
-    let store: Option<Arc<dyn Store>> = match deployment::open_store(global) {
-        Ok(store) => {
-            find(
-                "store",
-                Severity::Ok,
-                format!("{} opens", deployment::database(global).display()),
-            );
-            Some(Arc::new(store))
-        }
-        Err(error) => {
-            find("store", Severity::Fail, format!("{error:#}"));
-            None
-        }
-    };
-
+    let mut findings = vec![clock()];
+    findings.push(listen(command.listen).await);
+    findings.extend(
+        up::exposure(command.listen)
+            .map(|warning| Finding::new("exposure", Severity::Warn, warning)),
+    );
+    let (state, finding) = store(global);
+    findings.push(finding);
     let app = match deployment::manifest(global) {
         Ok(app) => {
-            find(
-                "manifest",
-                Severity::Ok,
-                format!("{}: no problem", global.manifest.display()),
-            );
+            let detail = format!("{}: no problem", global.manifest.display());
+            findings.push(Finding::new("manifest", Severity::Ok, detail));
             app
         }
         Err(error) => {
-            find("manifest", Severity::Fail, format!("{error:#}"));
+            findings.push(Finding::failure("manifest", &error));
             return findings;
         }
     };
-    let Some(store) = store else {
-        return findings;
-    };
-    match kill::switches(&app, &*store).await {
-        Ok(state) => {
-            for (name, stops) in kill::named(&state) {
-                match stops {
-                    Some(why) => find(
-                        "switch",
-                        Severity::Warn,
-                        format!("{name} stops order entry: {why}"),
-                    ),
-                    None => find("switch", Severity::Ok, format!("{name} is off")),
-                }
-            }
-        }
-        Err(error) => find("switch", Severity::Fail, format!("{error:#}")),
+    if let State::Opened(store) = &state {
+        findings.extend(switches(&app, &**store).await);
     }
-    match deployment::sandbox(global, &app, store, Arc::new(SystemClock)) {
-        Ok(sandbox) => find(
+    findings.extend(components(global, &app, state));
+    findings
+}
+
+fn clock() -> Finding {
+    let now_ms = SystemClock.now_ms();
+    let now = output::instant(now_ms);
+    if now_ms < EARLIEST_SANE_MS {
+        let detail = format!("{now} is in the past: set the machine's clock");
+        return Finding::new("clock", Severity::Fail, detail);
+    }
+    Finding::new("clock", Severity::Ok, now)
+}
+
+async fn listen(address: SocketAddr) -> Finding {
+    match tokio::net::TcpListener::bind(address).await {
+        Ok(_) => Finding::new("listen", Severity::Ok, format!("{address} is free")),
+        Err(error) => Finding::new(
+            "listen",
+            Severity::Warn,
+            format!("{address} cannot be served: {error}"),
+        ),
+    }
+}
+
+fn store(global: &Global) -> (State, Finding) {
+    let path = deployment::database(global);
+    match deployment::find_store(global) {
+        Ok(store) => (
+            State::Opened(Arc::new(store)),
+            Finding::new("store", Severity::Ok, format!("{} opens", path.display())),
+        ),
+        Err(StoreError::Missing { .. }) => (
+            State::Missing,
+            Finding::new(
+                "store",
+                Severity::Warn,
+                format!(
+                    "{} is not there: `bulkhead up` makes it; name another folder with --data-dir",
+                    path.display()
+                ),
+            ),
+        ),
+        Err(error) => (
+            State::Unusable,
+            Finding::failure("store", &anyhow::Error::new(error)),
+        ),
+    }
+}
+
+async fn switches(app: &ResolvedApp, store: &dyn Store) -> Vec<Finding> {
+    match kill::switches(app, store).await {
+        Ok(state) => kill::named(&state)
+            .into_iter()
+            .map(|(name, stops)| match stops {
+                Some(why) => Finding::new(
+                    "switch",
+                    Severity::Warn,
+                    format!("{name} stops order entry: {why}"),
+                ),
+                None => Finding::new("switch", Severity::Ok, format!("{name} is off")),
+            })
+            .collect(),
+        Err(error) => vec![Finding::failure("switch", &error)],
+    }
+}
+
+/// Loads every component. Where there is no state, none is made: nothing is run, and compiled code is not kept.
+fn components(global: &Global, app: &ResolvedApp, state: State) -> Option<Finding> {
+    let clock = Arc::new(SystemClock);
+    let loaded = match state {
+        State::Opened(store) => deployment::code_cache(global)
+            .and_then(|cache| deployment::sandbox(global, app, store, clock, cache)),
+        State::Missing => {
+            let store = Arc::new(MemoryStore::new(clock.now_ms()));
+            deployment::sandbox(global, app, store, clock, CodeCache::none())
+        }
+        State::Unusable => return None,
+    };
+    Some(match loaded {
+        Ok(sandbox) => Finding::new(
             "components",
             Severity::Ok,
             format!("{} load and fit their roles", sandbox.components().count()),
         ),
-        Err(error) => find("components", Severity::Fail, format!("{error:#}")),
-    }
-    findings
+        Err(error) => Finding::failure("components", &error),
+    })
 }

@@ -9,7 +9,7 @@ use bulkhead_supervisor::RunRequest;
 use serde_json::{Value, json};
 
 use crate::arguments::{Global, Invoke};
-use crate::deployment::{Deployment, Keeping};
+use crate::deployment::{self, Deployment, Keeping};
 use crate::output;
 
 /// The largest input that is read.
@@ -17,7 +17,8 @@ const MAX_INPUT_BYTES: u64 = 1 << 20;
 
 pub async fn run(global: &Global, command: Invoke) -> anyhow::Result<ExitCode> {
     let input = input(&command)?;
-    let deployment = Deployment::open(global, Keeping::Database)?;
+    let app = deployment::manifest(global)?;
+    let deployment = Deployment::open(global, app, Keeping::Database)?;
     let completed = deployment
         .supervisor
         .run(RunRequest {

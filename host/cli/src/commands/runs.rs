@@ -10,13 +10,13 @@ use crate::deployment;
 use crate::output;
 
 pub async fn run(global: &Global, command: Runs) -> anyhow::Result<ExitCode> {
-    let store = deployment::open_store(global)?;
+    let store = deployment::existing_store(global)?;
     let runs = store
         .runs(&RunFilter {
             component: command.component,
             status: command.status.map(|status| status.word().to_owned()),
             limit: command.limit,
-            before_ms: None,
+            ..RunFilter::default()
         })
         .await?;
     if global.json {

@@ -21,10 +21,10 @@ pub const COUNTED: [(&str, &str); 4] = [
 
 pub async fn run(global: &Global, _command: &Status) -> anyhow::Result<ExitCode> {
     let app = deployment::manifest(global)?;
-    let store = deployment::open_store(global)?;
+    let store = deployment::existing_store(global)?;
     let switches = kill::switches(&app, &store).await?;
     let risk = document(&store, "systemStatus", "risk_management").await?;
-    let pulse = document(&store, "ops", "last_pulse").await?;
+    let pulse = document(&store, "systemStatus", "last_pulse").await?;
     let series = store.series().await?;
     let counts = counts(&store).await?;
     let runs = store.run_counts().await?;
@@ -76,7 +76,7 @@ pub async fn run(global: &Global, _command: &Status) -> anyhow::Result<ExitCode>
             "  risk     equity {} USD, high-water mark {} USD, drawdown {}",
             word(&risk["current_equity"]),
             word(&risk["high_water_mark"]),
-            word(&risk["drawdown_percent"]),
+            percent(&risk["drawdown_percent"]),
         ))?,
         None => output::line("  risk     unknown: the pulse stage has not run")?,
     }
@@ -130,11 +130,31 @@ async fn document(store: &dyn Store, collection: &str, id: &str) -> anyhow::Resu
     Ok(Some(serde_json::from_str(&document.body)?))
 }
 
+/// A fraction, which is what `drawdown_percent` holds in spite of its name, in percent.
+fn percent(fraction: &Value) -> String {
+    match fraction.as_f64() {
+        Some(fraction) => format!("{:.2} %", fraction * 100.0),
+        None => word(fraction),
+    }
+}
+
 /// A JSON value as a person writes it.
 fn word(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "unknown".into(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drawdown_is_shown_in_percent() {
+        assert_eq!(percent(&json!(0.0625)), "6.25 %");
+        assert_eq!(percent(&json!(0)), "0.00 %");
+        assert_eq!(percent(&Value::Null), "unknown");
     }
 }

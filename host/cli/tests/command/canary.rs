@@ -127,6 +127,9 @@ fn its_artifact_may_be_promoted_and_a_tampered_one_may_not() {
     canary(&deployment, &FLAGS);
     let output = deployment.run(&["canary", "--promote", "staging_canary.json"]);
     assert!(stdout(&output).starts_with("promotion validation: success\n"));
+    let promoted = deployment.json(&["canary", "--promote", "staging_canary.json", "--json"]);
+    assert_eq!(promoted["promotable"], true);
+    assert!(promoted["summary"].is_object(), "{promoted}");
     let mut response = artifact(&deployment);
     response["router_result"]["meta"]["trace_id"] = "0000000000000000".into();
     std::fs::write(deployment.path("tampered.json"), response.to_string()).unwrap();
@@ -136,4 +139,8 @@ fn its_artifact_may_be_promoted_and_a_tampered_one_may_not() {
         stderr(&output),
         "promotion validation failed: trace_id mismatch between router_result.meta and meta\n"
     );
+    let output = deployment.run(&["canary", "--promote", "tampered.json", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let refused: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(refused["promotable"], false);
 }

@@ -5,6 +5,8 @@
 mod bad_input;
 mod canary;
 mod kill;
+mod restart;
+mod signals;
 mod up;
 
 use std::io::{BufRead as _, BufReader};
@@ -12,6 +14,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use bulkhead_store::{SqliteOptions, SqliteStore};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -42,15 +45,25 @@ struct Deployment {
 }
 
 impl Deployment {
+    /// One whose data folder holds compiled code and no more, so that not each test compiles every component.
     fn new() -> Self {
-        Self::with_manifest(root().join("spin.toml"))
+        let deployment = Self::untouched();
+        #[cfg(unix)]
+        {
+            let compiled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
+            std::fs::create_dir_all(&compiled).unwrap();
+            std::fs::create_dir(deployment.path("data")).unwrap();
+            std::os::unix::fs::symlink(compiled, deployment.path("data/cache")).unwrap();
+        }
+        deployment
     }
 
-    fn with_manifest(manifest: PathBuf) -> Self {
+    /// One without a data folder.
+    fn untouched() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
             folder: tempfile::tempdir().unwrap(),
-            manifest,
+            manifest: root().join("spin.toml"),
             paper: free.local_addr().unwrap().to_string(),
         }
     }
@@ -71,6 +84,16 @@ impl Deployment {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Where the database is, or will be.
+    fn database(&self) -> PathBuf {
+        self.path("data/bulkhead.db")
+    }
+
+    /// The database, made where it is not there.
+    fn store(&self) -> SqliteStore {
+        SqliteStore::open(&self.database(), SqliteOptions::default()).unwrap()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -132,12 +155,18 @@ impl Running {
 
     /// The address that its banner names.
     fn address(&mut self) -> String {
+        let first = self.first_line();
+        let (_, address) = first.split_once("http://").unwrap();
+        address.to_owned()
+    }
+
+    /// The first line that it prints.
+    fn first_line(&mut self) -> String {
         let mut lines = BufReader::new(self.0.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
-        let (_, address) = first.split_once("http://").unwrap();
         // The rest of the banner must be read, or the command would wait for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        address.to_owned()
+        first
     }
 }
 

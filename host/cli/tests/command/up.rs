@@ -1,25 +1,28 @@
-//! `bulkhead up`: the demo goes through the pipeline, by itself and across a crash.
+//! `bulkhead up`: the demo goes through the pipeline, and routes run stages.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 
 use serde_json::{Value, json};
 
 use crate::{Deployment, Running, stderr, stdout};
 
 /// What a whole replay leaves behind.
-fn made(deployment: &Deployment) -> Value {
+pub fn made(deployment: &Deployment) -> Value {
     let status = deployment.json(&["status", "--json"]);
     json!({"bars": status["series"][0]["bars"], "documents": status["documents"]})
 }
 
-fn replay(deployment: &Deployment) {
+/// Replays the whole demo. What was printed.
+pub fn replay(deployment: &Deployment) -> String {
     let output = deployment
         .up(&["--speed", "max", "--exit-when-replayed"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stdout(&output).contains(" 0 failed"), "{}", stdout(&output));
+    let printed = stdout(&output);
+    assert!(printed.contains(" 0 failed"), "{printed}");
+    printed
 }
 
 #[test]
@@ -36,21 +39,58 @@ fn the_demo_gives_bars_signals_shadow_trades_and_orders_without_a_failed_run() {
 }
 
 #[test]
-fn a_host_killed_at_any_moment_goes_on_where_it_was_and_ends_with_the_same() {
-    let undisturbed = Deployment::new();
-    replay(&undisturbed);
-    let killed = Deployment::new();
-    for _ in 0..3 {
-        let mut running = Running::start(killed.up(&["--speed", "max"]));
-        let mut talk = BufReader::new(running.0.stderr.take().unwrap());
-        // The first line of progress: bars are stored, and the stages behind are at work.
-        let mut line = String::new();
-        talk.read_line(&mut line).unwrap();
-        running.0.kill().unwrap();
-        running.0.wait().unwrap();
+fn a_second_replay_says_that_nothing_new_comes_and_ends() {
+    let deployment = Deployment::new();
+    replay(&deployment);
+    let (before, banner) = (made(&deployment), replay(&deployment));
+    assert!(banner.contains("all are stored already"), "{banner}");
+    assert!(banner.contains("--data-dir"), "{banner}");
+
+    // None of an older file's bars is ever asked for.
+    let older = "timestamp,open,high,low,close,volume\n2023-01-01 00:00:00,1,2,0.5,1,5\n";
+    std::fs::write(deployment.path("older.csv"), older).unwrap();
+    let output = deployment
+        .up(&[
+            "--bars",
+            "older.csv",
+            "--speed",
+            "max",
+            "--exit-when-replayed",
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let banner = stdout(&output);
+    assert!(banner.contains("nothing new comes"), "{banner}");
+    assert_eq!(made(&deployment), before);
+}
+
+#[test]
+fn options_of_the_built_in_server_are_wrong_usage_where_another_is_polled() {
+    let deployment = Deployment::untouched();
+    let options: [&[&str]; 2] = [&["--exit-when-replayed"], &["--bars", "bars.csv"]];
+    for option in options {
+        let elsewhere = ["up", "--listen", "127.0.0.1:0", "--paper", "127.0.0.1:1"];
+        let output = deployment.run(&[&elsewhere, option].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(option[0]), "{}", stderr(&output));
     }
-    replay(&killed);
-    assert_eq!(made(&killed), made(&undisturbed));
+    assert!(!deployment.path("data").exists(), "nothing was opened");
+}
+
+#[test]
+fn a_second_host_on_the_same_data_folder_is_told_who_has_it() {
+    let deployment = Deployment::new();
+    let mut first = Running::start(deployment.up(&["--speed", "1"]));
+    let address = first.address();
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let paper = elsewhere.local_addr().unwrap().to_string();
+    let second = deployment.run(&["up", "--listen", "127.0.0.1:0", "--paper", &paper]);
+    assert_eq!(second.status.code(), Some(1));
+    let said = stderr(&second);
+    let holder = format!("process {}, http://{address}", first.0.id());
+    assert!(said.contains(&holder), "{said}");
+    assert!(said.contains("--data-dir"), "{said}");
 }
 
 /// Sends one request and gives the answer's head and body.
@@ -65,7 +105,7 @@ fn exchange(address: &str, request: &str) -> (String, String) {
 
 fn post(path: &str, body: &str) -> String {
     format!(
-        "POST {path} HTTP/1.1\r\nhost: bulkhead\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
 }

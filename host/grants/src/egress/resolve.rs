@@ -6,8 +6,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use http::Method;
+use tokio::time::timeout;
 
 use crate::denied::quoted;
 use crate::switches::SwitchState;
@@ -21,6 +23,9 @@ use super::{
 
 /// The most addresses of one name that are checked; a name with more is refused.
 pub const MAX_ADDRESSES: usize = 32;
+
+/// How long a name may take to be resolved; one that takes longer counts as having no address.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A future that a trait object gives.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -186,12 +191,7 @@ pub async fn resolve_and_check(
     let target = &admission.target;
     let addresses = match &target.host {
         TargetHost::Ip(ip) => vec![*ip],
-        TargetHost::Name(name) => resolver.resolve(name).await.map_err(|error| {
-            Denied::new(
-                reason::NAME_UNRESOLVED,
-                format!("{} was not resolved: {error}", quoted(name)),
-            )
-        })?,
+        TargetHost::Name(name) => resolve(name, resolver).await?,
     };
     if addresses.len() > MAX_ADDRESSES {
         return Err(Denied::new(
@@ -223,6 +223,19 @@ pub async fn resolve_and_check(
         class: admission.rule.class,
         manifest_line: admission.rule.manifest_line,
     })
+}
+
+async fn resolve(name: &str, resolver: &dyn Resolver) -> Result<Vec<IpAddr>, Denied> {
+    let unresolved = |why: String| {
+        Denied::new(
+            reason::NAME_UNRESOLVED,
+            format!("{} was not resolved: {why}", quoted(name)),
+        )
+    };
+    timeout(RESOLVE_TIMEOUT, resolver.resolve(name))
+        .await
+        .map_err(|_| unresolved(format!("no answer within {} s", RESOLVE_TIMEOUT.as_secs())))?
+        .map_err(|error| unresolved(error.to_string()))
 }
 
 /// Refuses a forbidden address unless a rule that permits the request names it.

@@ -105,7 +105,7 @@ proptest! {
 
     #[test]
     fn nothing_that_is_permitted_leads_to_a_forbidden_address(answers in prop::collection::vec(address(), 0..4)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let resolver = StaticResolver::new().answer("a.example", answers.clone());
         let (grant, off) = (anywhere(), switches_off());
         let head = get("http", "a.example", "/");

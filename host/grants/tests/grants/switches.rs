@@ -3,7 +3,8 @@
 use bulkhead_grants::egress::EgressClass;
 use bulkhead_grants::reason;
 use bulkhead_grants::switches::{
-    Switch, SwitchState, exec_kill_switch, execution_kill_switch, trading_enabled,
+    Answered, Switch, SwitchState, exec_kill_switch, execution_kill_switch, trading_enabled,
+    trading_gate,
 };
 
 fn word(switch: &Switch) -> &'static str {
@@ -20,13 +21,20 @@ fn the_variable_is_on_off_or_unreadable_by_its_text() {
     for text in ["1", "true", "yes", "on", "TRUE", " Yes ", "oN\n"] {
         check(Some(text), "on");
     }
-    check(None, "off");
     for text in ["", "  ", "0", "false", "no", "off", "OFF", "\tNo"] {
         check(Some(text), "off");
     }
     for text in ["2", "-1", "01", "y", "enabled", "true!", "null", "o n"] {
         check(Some(text), "unreadable");
     }
+}
+
+#[test]
+fn a_variable_that_the_component_does_not_have_counts_as_on() {
+    let switch = exec_kill_switch(None);
+    assert_eq!(word(&switch), "unreadable");
+    let why = switch.stops().unwrap();
+    assert!(why.contains("map it"), "{why}");
 }
 
 #[test]
@@ -68,6 +76,31 @@ fn trading_is_possible_only_when_the_risk_document_says_so() {
 }
 
 #[test]
+fn an_emergency_halt_stops_order_entry_though_trading_is_enabled() {
+    let halted = r#"{"trading_enabled":true,"status":"EMERGENCY_HALT"}"#;
+    assert_eq!(word(&trading_enabled(Some(halted))), "on");
+    assert_eq!(word(&trading_gate(Answered::Body(halted))), "on");
+    for status in [r#""NORMAL""#, "null", "7"] {
+        let body = format!(r#"{{"trading_enabled":true,"status":{status}}}"#);
+        assert_eq!(word(&trading_enabled(Some(&body))), "off", "{body}");
+    }
+    let twice = r#"{"trading_enabled":true,"status":"EMERGENCY_HALT","status":"NORMAL"}"#;
+    assert_eq!(word(&trading_enabled(Some(twice))), "unreadable");
+}
+
+#[test]
+fn a_trading_gate_may_be_missing_but_not_unanswered() {
+    let check = |answered, expect| assert_eq!(word(&trading_gate(answered)), expect);
+    check(Answered::Missing, "off");
+    check(Answered::Nothing, "unreadable");
+    check(Answered::Body(r#"{"trading_enabled":true}"#), "off");
+    check(Answered::Body(r#"{"trading_enabled":false}"#), "on");
+    for body in ["", "{}", "[true]", r#"{"trading_enabled":"true"}"#] {
+        check(Answered::Body(body), "unreadable");
+    }
+}
+
+#[test]
 fn switches_that_nobody_has_read_stop_order_entry() {
     assert_eq!(
         SwitchState::default()
@@ -84,15 +117,17 @@ fn any_switch_stops_order_entry_and_none_stops_anything_else() {
         why: "drill".to_owned(),
     };
     let off = || Switch::Off;
-    for (first, second, third, expect) in [
-        (on(), off(), off(), reason::EXEC_KILL_SWITCH),
-        (off(), on(), off(), reason::EXECUTION_KILL_SWITCH),
-        (off(), off(), on(), reason::TRADING_DISABLED),
+    for (first, second, third, fourth, expect) in [
+        (on(), off(), off(), off(), reason::EXEC_KILL_SWITCH),
+        (off(), on(), off(), off(), reason::EXECUTION_KILL_SWITCH),
+        (off(), off(), on(), off(), reason::TRADING_DISABLED),
+        (off(), off(), off(), on(), reason::TRADING_GATE_CLOSED),
     ] {
         let state = SwitchState {
             exec_kill_switch: first,
             execution_kill_switch: second,
             trading_enabled: third,
+            trading_gate: fourth,
         };
         let denied = state.check(EgressClass::OrderEntry).unwrap_err();
         assert_eq!(denied.reason, expect);

@@ -5,16 +5,17 @@
 //! again. Absent `switches` are off; present ones are the texts that were read, null for what does not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bulkhead_grants::dial::{Connector, Dialer, Limits};
 use bulkhead_grants::egress::{
-    EgressClass, EgressGrant, EgressRule, Permit, RequestHead, RunMode, StaticResolver, TargetHost,
-    admit,
+    BoxFuture, EgressClass, EgressGrant, EgressRule, Permit, RequestHead, Resolver, RunMode,
+    StaticResolver, TargetHost, admit,
 };
-use bulkhead_grants::switches::SwitchState;
+use bulkhead_grants::switches::{Answered, SwitchState};
 use bulkhead_grants::{Denied, reason};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -48,6 +49,7 @@ struct Switches {
     exec_kill_switch: Option<String>,
     execution_kill_switch: Option<String>,
     risk_management: Option<String>,
+    trading_gate: Option<String>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -135,6 +137,7 @@ pub(crate) fn switches_off() -> SwitchState {
         Some(r#"{"enabled":false}"#),
         Some(r#"{"trading_enabled":true}"#),
     )
+    .with_trading_gate(Answered::Missing)
 }
 
 impl Vector {
@@ -168,6 +171,12 @@ impl Vector {
                     switches.exec_kill_switch.as_deref(),
                     switches.execution_kill_switch.as_deref(),
                     switches.risk_management.as_deref(),
+                )
+                .with_trading_gate(
+                    switches
+                        .trading_gate
+                        .as_deref()
+                        .map_or(Answered::Missing, Answered::Body),
                 )
             })
     }
@@ -372,4 +381,30 @@ async fn a_name_is_resolved_once_and_what_was_checked_is_what_the_permit_dials()
     );
     assert_eq!(permit.manifest_line(), 80);
     assert_eq!(resolver.asked("a.feeds.example"), 1);
+}
+
+/// Never answers.
+struct Silent;
+
+impl Resolver for Silent {
+    fn resolve<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_takes_too_long_to_resolve_counts_as_having_no_address() {
+    let head = RequestHead {
+        method: "GET",
+        scheme: Some("https"),
+        authority: "api.binance.com",
+        path_and_query: "/api/v3/klines",
+        headers: vec![],
+    };
+    let grant = &grants()["venues"];
+    let denied = admit(&head, grant, RunMode::Live, &switches_off(), &Silent)
+        .await
+        .unwrap_err();
+    assert_eq!(denied.reason, reason::NAME_UNRESOLVED);
+    assert!(denied.detail.contains("within 5 s"), "{denied}");
 }

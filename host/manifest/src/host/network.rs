@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
@@ -23,12 +23,13 @@ impl Network {
         self.prefix_bits
     }
 
-    /// Reads `ADDRESS/BITS`. Bits of the address beyond the prefix are cut off, as Spin does.
+    /// Reads `ADDRESS/BITS`, an IPv6 address with or without brackets. Bits of the address beyond the prefix are cut
+    /// off, as Spin does.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let parts = text.split_once('/').and_then(|(address, bits)| {
             let digits = !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());
             if digits {
-                Some((address.parse().ok()?, bits.parse().ok()?))
+                Some((parse_address(address)?, bits.parse().ok()?))
             } else {
                 None
             }
@@ -73,6 +74,16 @@ impl fmt::Display for Network {
 impl Serialize for Network {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+fn parse_address(text: &str) -> Option<IpAddr> {
+    match text.strip_prefix('[') {
+        Some(rest) => {
+            let address: Ipv6Addr = rest.strip_suffix(']')?.parse().ok()?;
+            Some(address.into())
+        }
+        None => text.parse().ok(),
     }
 }
 

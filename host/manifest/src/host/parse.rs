@@ -44,16 +44,31 @@ impl OutboundHost {
     }
 }
 
-/// Parts an authority at the colon before its port. The colons of an IPv6 address stand in brackets.
+/// Parts an authority at the colon before its port. The colons of an IPv6 address stand in brackets, behind which
+/// the prefix length of a network may stand.
 fn split_port(authority: &str) -> (&str, &str) {
     if let Some(end) = authority.strip_prefix('[').and_then(|rest| rest.find(']')) {
-        let (host, rest) = authority.split_at(end + 2);
-        return (host, rest.strip_prefix(':').unwrap_or(rest));
+        let (_, behind) = authority.split_at(end + 2);
+        let prefix_bytes = prefix_length_bytes(behind);
+        let (host, rest) = authority.split_at(end + 2 + prefix_bytes);
+        return match rest.strip_prefix(':') {
+            Some(port) => (host, port),
+            None if rest.is_empty() || rest.starts_with('/') => (host, rest),
+            None => (authority, ""),
+        };
     }
     if let Some(parts) = authority.rsplit_once(':') {
         return parts;
     }
     (authority.strip_suffix('/').unwrap_or(authority), "")
+}
+
+/// How much of the text is `/` and digits after it. A `/` alone is none.
+fn prefix_length_bytes(text: &str) -> usize {
+    let digits = text.strip_prefix('/').map_or(0, |rest| {
+        rest.bytes().take_while(u8::is_ascii_digit).count()
+    });
+    if digits == 0 { 0 } else { digits + 1 }
 }
 
 fn parse_scheme(scheme: &str) -> Result<SchemePattern, String> {

@@ -86,6 +86,45 @@ fn every_form_of_host_that_spin_knows_is_read() {
 }
 
 #[test]
+fn an_ipv6_network_may_stand_in_brackets() {
+    let network = HostPattern::Network(Network::parse("fd00::/8").unwrap());
+    for (text, port) in [
+        ("http://[fd00::]/8", 80),
+        ("http://[fd00::]/8/", 80),
+        ("https://[fd00::]/8", 443),
+        ("http://[fd12::3]/8:8080", 8080),
+    ] {
+        let host = host(text);
+        assert_eq!(host.host, network, "{text}");
+        let range = PortPattern::Range {
+            first: port,
+            last: port,
+        };
+        assert_eq!(host.port, range, "{text}");
+    }
+}
+
+#[test]
+fn a_form_that_spin_cannot_read_is_told_the_one_it_can() {
+    for (text, spin_form) in [
+        ("http://[fd00::]/8", Some("http://fd00::/8:80")),
+        (
+            "http://[fd00::]/8:8000..9000",
+            Some("http://fd00::/8:8000..9000"),
+        ),
+        ("*://[fd00::]/8:*", Some("*://fd00::/8:*")),
+        ("https://[::1]", Some("https://[::1]:443")),
+        ("https://[::1]/", Some("https://[::1]:443")),
+        ("https://[::1]:443/", None),
+        ("http://fd00::/8:80", None),
+        ("http://10.0.0.0/8", None),
+        ("http://a", None),
+    ] {
+        assert_eq!(host(text).spin_form().as_deref(), spin_form, "{text}");
+    }
+}
+
+#[test]
 fn a_host_that_no_request_could_match_is_refused() {
     let bad = [
         "",
@@ -113,6 +152,12 @@ fn a_host_that_no_request_could_match_is_refused() {
         "http://2130706433",
         "http://a.0x7f",
         "http://[::1",
+        "http://[::1]80",
+        "http://[::1]/path",
+        "http://[fd00::]/129",
+        "http://[fd00::]/8x",
+        "http://[10.0.0.0]/8",
+        "http://[fd00::/8]",
         "http://[fe80::1%25eth0]:80",
         "http://[127.0.0.1]",
         "http://10.0.0.0/33",

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bulkhead_grants::Denied;
+use bulkhead_grants::{Denied, reason};
 use bulkhead_stage::{Clock as _, Denial};
 use bulkhead_store as store;
 use bulkhead_store::StoreError;
@@ -10,6 +10,8 @@ use crate::Services;
 use crate::bindings::bulkhead::pipeline::documents::{
     Document, Error, Host, HostWithStore, Key, LostRace, Order, Page, Query, Write,
 };
+use crate::error::chain;
+use crate::in_flight::Places;
 use crate::state::{Imports, RunState};
 
 impl Host for RunState {}
@@ -19,8 +21,8 @@ impl<T: Send> HostWithStore<T> for Imports {
         accessor: &Accessor<T, Self>,
         key: Key,
     ) -> wasmtime::Result<Result<Option<Document>, Error>> {
-        let services = match may_read(accessor, &key.collection) {
-            Ok(services) => services,
+        let (services, _call) = match may_read(accessor, &key.collection) {
+            Ok(granted) => granted,
             Err(error) => return Ok(Err(error)),
         };
         let found = services.store.get(&key_in(key)).await;
@@ -33,8 +35,8 @@ impl<T: Send> HostWithStore<T> for Imports {
         accessor: &Accessor<T, Self>,
         query: Query,
     ) -> wasmtime::Result<Result<Page, Error>> {
-        let services = match may_read(accessor, &query.collection) {
-            Ok(services) => services,
+        let (services, _call) = match may_read(accessor, &query.collection) {
+            Ok(granted) => granted,
             Err(error) => return Ok(Err(error)),
         };
         let query = store::Query {
@@ -63,8 +65,8 @@ impl<T: Send> HostWithStore<T> for Imports {
         writes: Vec<Write>,
     ) -> wasmtime::Result<Result<Vec<u64>, Error>> {
         let writes: Vec<store::Write> = writes.into_iter().map(write_in).collect();
-        let services = match may_write(accessor, &writes) {
-            Ok(services) => services,
+        let (services, _call) = match may_write(accessor, &writes) {
+            Ok(granted) => granted,
             Err(error) => return Ok(Err(error)),
         };
         let now_ms = services.clock.now_ms();
@@ -79,11 +81,11 @@ impl<T: Send> HostWithStore<T> for Imports {
 fn may_read<T: Send>(
     accessor: &Accessor<T, Imports>,
     collection: &str,
-) -> Result<Arc<Services>, Error> {
+) -> Result<(Arc<Services>, Places), Error> {
     accessor.with(|mut access| {
         let state = access.get();
         match state.spec().documents.check_read(collection) {
-            Ok(()) => Ok(Arc::clone(&state.services)),
+            Ok(()) => under_way(state),
             Err(denied) => Err(refuse(state, denied)),
         }
     })
@@ -92,14 +94,14 @@ fn may_read<T: Send>(
 fn may_write<T: Send>(
     accessor: &Accessor<T, Imports>,
     writes: &[store::Write],
-) -> Result<Arc<Services>, Error> {
+) -> Result<(Arc<Services>, Places), Error> {
     accessor.with(|mut access| {
         let state = access.get();
         if state.fake_mode {
             return Err(refuse(
                 state,
                 Denied {
-                    reason: "fake-mode",
+                    reason: reason::FAKE_MODE,
                     detail: "a run in fake mode writes no documents".into(),
                 },
             ));
@@ -109,8 +111,14 @@ fn may_write<T: Send>(
                 return Err(refuse(state, denied));
             }
         }
-        Ok(Arc::clone(&state.services))
+        under_way(state)
     })
+}
+
+fn under_way(state: &RunState) -> Result<(Arc<Services>, Places), Error> {
+    let call = state.in_flight.call();
+    let call = call.map_err(|error| Error::Unavailable(error.to_string()))?;
+    Ok((Arc::clone(&state.services), call))
 }
 
 fn refuse(state: &RunState, denied: Denied) -> Error {
@@ -177,6 +185,6 @@ fn error_out(error: StoreError) -> Error {
             actual_revision,
         }),
         StoreError::Invalid(text) => Error::Invalid(text),
-        other => Error::Unavailable(other.to_string()),
+        other => Error::Unavailable(chain(&other)),
     }
 }

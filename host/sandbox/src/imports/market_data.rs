@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use bulkhead_grants::reason;
 use bulkhead_stage::{Clock as _, Denial};
 use bulkhead_store as store;
 use bulkhead_store::StoreError;
@@ -9,6 +10,8 @@ use crate::Services;
 use crate::bindings::bulkhead::pipeline::market_data::{
     AppendSummary, Bars, BarsQuery, Error, Host, HostWithStore, Series,
 };
+use crate::error::chain;
+use crate::in_flight::Places;
 use crate::state::{Imports, RunState};
 
 impl Host for RunState {}
@@ -19,8 +22,8 @@ impl<T: Send> HostWithStore<T> for Imports {
         series: Series,
         bars: Bars,
     ) -> wasmtime::Result<Result<AppendSummary, Error>> {
-        let services = match may(accessor, Access::Append) {
-            Ok(services) => services,
+        let (services, _call) = match may(accessor, Access::Append) {
+            Ok(granted) => granted,
             Err(error) => return Ok(Err(error)),
         };
         let now_ms = services.clock.now_ms();
@@ -41,8 +44,8 @@ impl<T: Send> HostWithStore<T> for Imports {
         accessor: &Accessor<T, Self>,
         query: BarsQuery,
     ) -> wasmtime::Result<Result<Bars, Error>> {
-        let services = match may(accessor, Access::Read) {
-            Ok(services) => services,
+        let (services, _call) = match may(accessor, Access::Read) {
+            Ok(granted) => granted,
             Err(error) => return Ok(Err(error)),
         };
         let query = store::BarsQuery {
@@ -60,8 +63,8 @@ impl<T: Send> HostWithStore<T> for Imports {
         accessor: &Accessor<T, Self>,
         series: Series,
     ) -> wasmtime::Result<Result<Option<i64>, Error>> {
-        let services = match may(accessor, Access::Read) {
-            Ok(services) => services,
+        let (services, _call) = match may(accessor, Access::Read) {
+            Ok(granted) => granted,
             Err(error) => return Ok(Err(error)),
         };
         let latest = services.store.latest(&series_in(series)).await;
@@ -75,31 +78,40 @@ enum Access {
     Append,
 }
 
-fn may<T: Send>(accessor: &Accessor<T, Imports>, wanted: Access) -> Result<Arc<Services>, Error> {
+fn may<T: Send>(
+    accessor: &Accessor<T, Imports>,
+    wanted: Access,
+) -> Result<(Arc<Services>, Places), Error> {
     accessor.with(|mut access| {
         let state = access.get();
         let grant = state.spec().market_data;
         let (granted, key) = match wanted {
             Access::Read => (grant.read, "read"),
-            Access::Append => (grant.append && !state.fake_mode, "append"),
+            Access::Append => (grant.append, "append"),
         };
-        if granted {
-            return Ok(Arc::clone(&state.services));
-        }
-        let detail = if state.fake_mode && grant.append {
-            "a run in fake mode appends no bars".to_owned()
-        } else {
-            format!(
+        let refused = if !granted {
+            let detail = format!(
                 "`{}` may not {key} bars; `market-data.{key} = true` under its table would permit it ({})",
                 state.spec().name,
                 state.spec().place,
-            )
+            );
+            Some(("market-data-not-granted", detail))
+        } else if state.fake_mode && matches!(wanted, Access::Append) {
+            let detail = "a run in fake mode appends no bars".to_owned();
+            Some((reason::FAKE_MODE, detail))
+        } else {
+            None
         };
-        state.denials.note(Denial {
-            reason: "market-data-not-granted".into(),
-            detail: detail.clone(),
-        });
-        Err(Error::Denied(detail))
+        if let Some((reason, detail)) = refused {
+            state.denials.note(Denial {
+                reason: reason.into(),
+                detail: detail.clone(),
+            });
+            return Err(Error::Denied(detail));
+        }
+        let call = state.in_flight.call();
+        let call = call.map_err(|error| Error::Unavailable(error.to_string()))?;
+        Ok((Arc::clone(&state.services), call))
     })
 }
 
@@ -139,6 +151,6 @@ fn bars_out(bars: store::Bars) -> Bars {
 fn error_out(error: StoreError) -> Error {
     match error {
         StoreError::Invalid(text) => Error::Invalid(text),
-        other => Error::Unavailable(other.to_string()),
+        other => Error::Unavailable(chain(&other)),
     }
 }

@@ -6,6 +6,7 @@ use wasmtime::component::Accessor;
 use crate::bindings::bulkhead::pipeline::pipeline::{Error, Host, HostWithStore};
 use crate::bindings::bulkhead::pipeline::stage;
 use crate::convert;
+use crate::in_flight::Inner;
 use crate::run;
 use crate::state::{Imports, RunState};
 
@@ -20,12 +21,13 @@ impl<T: Send> HostWithStore<T> for Imports {
         stage: String,
         invocation: stage::Invocation,
     ) -> wasmtime::Result<Result<stage::Report, Error>> {
-        let (services, granted, depth) = accessor.with(|mut access| {
+        let (services, granted, depth, in_flight) = accessor.with(|mut access| {
             let state = access.get();
             (
                 Arc::clone(&state.services),
                 state.spec().invoke.contains(&stage),
                 state.depth,
+                state.in_flight.clone(),
             )
         });
         if !invocation.fake_mode {
@@ -49,8 +51,15 @@ impl<T: Send> HostWithStore<T> for Imports {
             fake_mode: true,
             input: invocation.input,
         };
-        let inner =
-            run::apart(async move { run::stage(&services, &target, invocation, depth + 1).await });
+        let _call = match in_flight.call() {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(Error::Other(error.to_string()))),
+        };
+        let places = in_flight.inner_run(&services.bounds, Inner::Stage).await;
+        let inner = run::apart(async move {
+            let _places = places;
+            run::stage(&services, &target, invocation, depth + 1).await
+        });
         let result = match inner.await {
             Ok(finished) => finished.result,
             Err(failure) => Err(failure),

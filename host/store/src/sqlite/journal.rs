@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
-use crate::{MAX_RUNS_RECORDED, RunFilter, RunRecord, StoreError, sqlite::fault};
+use crate::{CRON_TRIGGER, MAX_RUNS_RECORDED, RunFilter, RunRecord, StoreError, sqlite::fault};
 
 /// Most old runs that one record forgets. It is more than one record adds, so that the journal shrinks to its bound
 /// where the bound was lowered, and no transaction is long.
@@ -23,9 +23,14 @@ pub(super) fn record(
                  finished_at_ms, attempt, status, reason, detail, host_calls, denials)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?;
+        let mut firing = connection.prepare_cached(
+            "INSERT INTO firings (component, scheduled_at_ms, seq) VALUES (?1, ?2, ?3)
+             ON CONFLICT (component) DO UPDATE SET scheduled_at_ms = excluded.scheduled_at_ms, seq = excluded.seq
+             WHERE excluded.scheduled_at_ms >= firings.scheduled_at_ms",
+        )?;
         let mut newest_seq = None;
         for run in records {
-            newest_seq = Some(insert.insert(params![
+            let seq = insert.insert(params![
                 run.run_id,
                 run.component,
                 run.stage,
@@ -39,7 +44,11 @@ pub(super) fn record(
                 run.detail,
                 run.host_calls.cast_signed(),
                 run.denials,
-            ])?);
+            ])?;
+            if run.trigger == CRON_TRIGGER {
+                firing.execute(params![run.component, run.scheduled_at_ms, seq])?;
+            }
+            newest_seq = Some(seq);
         }
         match newest_seq {
             Some(newest_seq) => prune(connection, newest_seq, kept),
@@ -49,13 +58,16 @@ pub(super) fn record(
     write().map_err(fault("record runs"))
 }
 
-/// Sequence numbers have no gaps: only the oldest are ever removed.
+/// Among the newest, sequence numbers have no gaps: only older ones are ever removed.
 fn prune(connection: &Connection, newest_seq: i64, kept: u64) -> rusqlite::Result<()> {
     let newest_forgotten = newest_seq.saturating_sub(i64::try_from(kept).unwrap_or(i64::MAX));
     if newest_forgotten > 0 {
         connection
             .prepare_cached(
-                "DELETE FROM runs WHERE seq IN (SELECT seq FROM runs WHERE seq <= ?1 ORDER BY seq LIMIT ?2)",
+                "DELETE FROM runs WHERE seq IN (
+                     SELECT seq FROM runs WHERE seq <= ?1 AND seq NOT IN (SELECT seq FROM firings)
+                     ORDER BY seq LIMIT ?2
+                 )",
             )?
             .execute(params![newest_forgotten, MAX_PRUNED.cast_signed() as i64])?;
     }
@@ -74,7 +86,11 @@ pub(super) fn read(
     };
     let mut conditions = String::from("started_at_ms <= ?");
     let mut values = vec![Value::Integer(last_ms)];
-    for (column, wanted) in [("component", &filter.component), ("status", &filter.status)] {
+    for (column, wanted) in [
+        ("component", &filter.component),
+        ("status", &filter.status),
+        ("trigger_kind", &filter.trigger),
+    ] {
         if let Some(wanted) = wanted {
             conditions.push_str(" AND ");
             conditions.push_str(column);

@@ -26,6 +26,7 @@ mod schema;
 mod writer;
 
 use readers::Readers;
+use schema::Content;
 use writer::{Change, Pending};
 
 /// Connections that read, at once.
@@ -76,16 +77,43 @@ impl SqliteStore {
     /// [`StoreError::NotAStore`] and [`StoreError::NewerSchema`] for a file that must not be touched,
     /// [`StoreError::Open`] for anything else.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
-        // SQLite gives `:memory:` and an empty path a meaning of their own; an absolute path has none.
-        let path = std::path::absolute(path).map_err(|error| open_failed(path, error))?;
+        let path = absolute(path)?;
         file::make_sure_of(&path).map_err(|error| open_failed(&path, error))?;
-        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, &options)?;
+        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, &options)?;
         schema::identify(&connection, &path)?;
+        Self::start(path, connection, &options)
+    }
+
+    /// Opens the file of a store that is there, and makes none.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where there is no file, or one without any content; else those of [`Self::open`].
+    pub fn open_existing(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        let path = absolute(path)?;
+        let missing = || StoreError::Missing { path: path.clone() };
+        if !path
+            .try_exists()
+            .map_err(|error| open_failed(&path, error))?
+        {
+            return Err(missing());
+        }
+        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, &options)?;
+        if schema::identify(&connection, &path)? == Content::Empty {
+            return Err(missing());
+        }
+        Self::start(path, connection, &options)
+    }
+
+    fn start(
+        path: PathBuf,
+        mut connection: Connection,
+        options: &SqliteOptions,
+    ) -> Result<Self, StoreError> {
         configure(&connection)
             .and_then(|()| schema::migrate(&mut connection, options.now_ms))
             .map_err(|error| open_failed(&path, error))?;
         let readers = (0..READERS)
-            .map(|_| connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, &options))
+            .map(|_| connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, options))
             .collect::<Result<_, _>>()?;
         let (queue, changes) = mpsc::channel(writer::MAX_QUEUED);
         let writer = std::thread::Builder::new()
@@ -142,6 +170,11 @@ impl Drop for SqliteStore {
             tracing::error!(path = %self.path.display(), "the store's writer panicked");
         }
     }
+}
+
+/// SQLite gives `:memory:` and an empty path a meaning of their own; an absolute path has none.
+fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(path).map_err(|error| open_failed(path, error))
 }
 
 fn connect(

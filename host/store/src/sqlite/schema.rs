@@ -17,7 +17,9 @@ const APPLICATION_ID: i64 = 0x424c_4b48;
 ///   every body.
 /// - `bars` keeps its rows in the order of a range scan. A value is an integer under its series' scale.
 /// - `runs.seq` grows with each record: the smallest is the oldest.
-const MIGRATIONS: [&str; 1] = ["
+/// - `firings` names the run of each component's last firing, which stays when older runs are forgotten.
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE collections (
         name TEXT PRIMARY KEY,
         documents INTEGER NOT NULL CHECK (documents >= 0)
@@ -73,13 +75,33 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX runs_by_start ON runs (started_at_ms);
     CREATE INDEX runs_by_component ON runs (component, started_at_ms);
     CREATE INDEX runs_by_status ON runs (status, started_at_ms);
-"];
+",
+    "
+    CREATE TABLE firings (
+        component TEXT PRIMARY KEY,
+        scheduled_at_ms INTEGER NOT NULL,
+        seq INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    INSERT INTO firings (component, scheduled_at_ms, seq)
+        SELECT component, max(scheduled_at_ms), seq FROM runs WHERE trigger_kind = 'cron' GROUP BY component;
+",
+];
 
 /// The newest schema version that this program knows.
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Nothing.
+    Empty,
+    /// A store of a schema that this program knows.
+    Store,
+}
+
 /// Makes sure that the file is ours, or empty, before anything in it is touched.
-pub(super) fn identify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn identify(connection: &Connection, path: &Path) -> Result<Content, StoreError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let read = || -> rusqlite::Result<(i64, i64, i64)> {
         let tables =
@@ -110,7 +132,11 @@ pub(super) fn identify(connection: &Connection, path: &Path) -> Result<(), Store
             supported: SCHEMA_VERSION,
         });
     }
-    Ok(())
+    Ok(if empty {
+        Content::Empty
+    } else {
+        Content::Store
+    })
 }
 
 /// Brings the file to [`SCHEMA_VERSION`], in one transaction. A file that was empty gets the kill switch, in its off

@@ -2,11 +2,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use bulkhead_store::{Key, SqliteOptions, SqliteStore, Store, StoreError};
+use bulkhead_store::{Key, RunFilter, SqliteOptions, SqliteStore, Store, StoreError};
 use futures::executor::block_on;
 use rusqlite::Connection;
 
-use crate::stores::{commit, create, delete, key, open, order, upsert};
+use crate::stores::{RUNS_KEPT, commit, create, delete, key, open, order, run, upsert};
 
 fn open_at(path: &Path) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(path, SqliteOptions::default())
@@ -115,8 +115,59 @@ fn a_file_of_a_newer_schema_is_refused_with_both_versions() {
         .unwrap();
     let shown = open_at(&path).unwrap_err().to_string();
     assert!(shown.contains("version 99"), "{shown}");
-    assert!(shown.contains("up to 1"), "{shown}");
+    assert!(shown.contains("up to 2"), "{shown}");
     assert!(shown.contains("state.db"), "{shown}");
+}
+
+#[test]
+fn opening_an_existing_store_makes_none_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let existing = |path: &Path| SqliteStore::open_existing(path, SqliteOptions::default());
+    let nowhere = folder.path().join("nowhere").join("state.db");
+    let error = existing(&nowhere).unwrap_err();
+    assert!(matches!(error, StoreError::Missing { .. }), "{error:?}");
+    let name = nowhere.to_string_lossy().into_owned();
+    assert!(error.to_string().contains(&name), "{error}");
+    assert!(!nowhere.parent().unwrap().exists());
+
+    // What a crash leaves between the making of the file and that of its tables.
+    let empty = folder.path().join("empty.db");
+    fs::write(&empty, "").unwrap();
+    let error = existing(&empty).unwrap_err();
+    assert!(matches!(error, StoreError::Missing { .. }), "{error:?}");
+    assert_eq!(fs::read(&empty).unwrap(), b"");
+
+    let made = folder.path().join("state.db");
+    commit(&open_at(&made).unwrap(), vec![create("a", "1")]).unwrap();
+    let store = existing(&made).unwrap();
+    assert_eq!(order(&store, "a"), Some((1, "1".to_owned())));
+}
+
+#[test]
+fn a_file_of_the_first_schema_keeps_its_last_firings_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let path = store.path().to_owned();
+    let runs = vec![
+        run("old", "canary", "success", 1),
+        run("last", "canary", "success", 2),
+    ];
+    block_on(store.record_runs(runs)).unwrap();
+    drop(store);
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("DROP TABLE firings; PRAGMA user_version = 1")
+        .unwrap();
+    let store = open(&folder);
+    let others = (0..RUNS_KEPT).map(|n| run("x", "ingest", "success", 100 + n as i64));
+    block_on(store.record_runs(others.collect())).unwrap();
+    let filter = RunFilter {
+        component: Some("canary".to_owned()),
+        ..RunFilter::default()
+    };
+    let kept = block_on(store.runs(&filter)).unwrap();
+    let ids: Vec<&str> = kept.iter().map(|run| run.run_id.as_str()).collect();
+    assert_eq!(ids, ["last"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ on_both_stores! {
     runs_come_newest_first,
     a_filter_admits_only_what_it_names,
     the_journal_forgets_the_oldest_over_its_bound,
+    the_last_firing_of_a_schedule_is_kept_over_the_bound,
     counts_are_by_status,
     a_long_text_is_cut_and_the_run_kept,
     a_malformed_record_or_filter_is_refused,
@@ -16,6 +17,13 @@ on_both_stores! {
 
 fn record(store: &Shared, runs: Vec<RunRecord>) {
     block_on(store.record_runs(runs)).unwrap();
+}
+
+fn started_by(trigger: &str, run: RunRecord) -> RunRecord {
+    RunRecord {
+        trigger: trigger.to_owned(),
+        ..run
+    }
 }
 
 fn read(store: &Shared, filter: &RunFilter) -> Vec<String> {
@@ -54,7 +62,7 @@ fn a_filter_admits_only_what_it_names(store: &Shared) {
             run("a", "ingest", "failed", 1),
             run("b", "ingest", "success", 2),
             run("c", "pulse", "failed", 3),
-            run("d", "ingest", "failed", 4),
+            started_by("manual", run("d", "ingest", "failed", 4)),
         ],
     );
     let check =
@@ -62,6 +70,7 @@ fn a_filter_admits_only_what_it_names(store: &Shared) {
             let filter = RunFilter {
                 component: component.map(str::to_owned),
                 status: status.map(str::to_owned),
+                trigger: None,
                 limit,
                 before_ms,
             };
@@ -75,6 +84,12 @@ fn a_filter_admits_only_what_it_names(store: &Shared) {
     check(Some("ingest"), Some("failed"), 9, Some(4), &["a"]);
     check(Some("execute"), None, 9, None, &[]);
     check(None, None, 9, Some(i64::MIN), &[]);
+    let by_schedule = RunFilter {
+        component: Some("ingest".to_owned()),
+        trigger: Some("cron".to_owned()),
+        ..RunFilter::default()
+    };
+    assert_eq!(read(store, &by_schedule), ["b", "a"]);
 }
 
 fn the_journal_forgets_the_oldest_over_its_bound(store: &Shared) {
@@ -88,6 +103,35 @@ fn the_journal_forgets_the_oldest_over_its_bound(store: &Shared) {
     record(store, vec![run(&name(40), "ingest", "success", 40)]);
     let kept: Vec<String> = (41 - RUNS_KEPT..41).rev().map(name).collect();
     assert_eq!(read(store, &RunFilter::default()), kept);
+}
+
+fn the_last_firing_of_a_schedule_is_kept_over_the_bound(store: &Shared) {
+    let fill = |from: i64| {
+        let runs = (from..from + RUNS_KEPT as i64)
+            .map(|n| started_by("http", run("x", "ingest", "success", n)));
+        record(store, runs.collect());
+    };
+    let rare = RunFilter {
+        component: Some("canary".to_owned()),
+        ..RunFilter::default()
+    };
+    record(
+        store,
+        vec![
+            run("first", "canary", "success", 1),
+            started_by("manual", run("by-hand", "canary", "success", 3)),
+            run("second", "canary", "success", 2),
+            // It was meant for an earlier instant than the one before, and took longer.
+            run("long", "canary", "success", 0),
+        ],
+    );
+    fill(100);
+    assert_eq!(read(store, &rare), ["second"]);
+    record(store, vec![run("third", "canary", "missed", 200)]);
+    fill(300);
+    assert_eq!(read(store, &rare), ["third"]);
+    let all = read(store, &RunFilter::default());
+    assert_eq!(all.len() as u64, RUNS_KEPT + 1);
 }
 
 fn counts_are_by_status(store: &Shared) {

@@ -148,9 +148,17 @@ fn status() -> impl Strategy<Value = String> {
     prop::sample::select(&RUN_STATUSES[..]).prop_map(str::to_owned)
 }
 
+fn trigger() -> impl Strategy<Value = String> {
+    "cron|http"
+}
+
 fn run_record() -> impl Strategy<Value = RunRecord> {
-    ("[a-z]{2}", component(), status(), 0_i64..9)
-        .prop_map(|(id, component, status, at)| run(&id, &component, &status, at))
+    ("[a-z]{2}", component(), status(), trigger(), 0_i64..9).prop_map(
+        |(id, component, status, trigger, at)| RunRecord {
+            trigger,
+            ..run(&id, &component, &status, at)
+        },
+    )
 }
 
 fn run_filter() -> impl Strategy<Value = RunFilter> {
@@ -158,12 +166,14 @@ fn run_filter() -> impl Strategy<Value = RunFilter> {
     (
         option::of(component()),
         option::of(status()),
+        option::of(trigger()),
         0_u32..30,
         before_ms,
     )
-        .prop_map(|(component, status, limit, before_ms)| RunFilter {
+        .prop_map(|(component, status, trigger, limit, before_ms)| RunFilter {
             component,
             status,
+            trigger,
             limit,
             before_ms,
         })

@@ -5,8 +5,8 @@
 use std::sync::{Arc, Mutex};
 
 use bulkhead_stage::{
-    Failure, Finished, Invocation, ManualClock, Outcome, Report, Runner, StageError, TriggerKind,
-    Usage,
+    Denial, Failure, Finished, Invocation, ManualClock, Outcome, Report, Runner, StageError,
+    TriggerKind, Usage,
 };
 use bulkhead_supervisor::{
     Completed, Journal, JournalEntry, JournalError, Overlap, Retries, RunPolicy, RunRequest,
@@ -28,8 +28,14 @@ pub struct Started {
 
 impl Started {
     pub fn end(self, result: Result<Report, Failure>) {
+        self.end_refused(result, Vec::new());
+    }
+
+    /// Ends after the grants have refused something.
+    pub fn end_refused(self, result: Result<Report, Failure>, denials: Vec<Denial>) {
         let usage = Usage {
             host_calls: 10,
+            denials,
             ..Usage::default()
         };
         self.end

@@ -1,6 +1,6 @@
 use chrono::NaiveDate;
-use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use croner::{Cron, CronComponent};
 
 use super::CronError;
 
@@ -16,13 +16,13 @@ const FIELDS: [(&str, &str); 6] = [
     ("day of week", "0-7 or SUN-SAT and * , - / ? # L"),
 ];
 
-const HOUR: usize = 2;
+const HOURS_OF_A_DAY: usize = 24;
 
 /// A parsed expression.
 #[derive(Debug, Clone)]
 pub(super) struct Expression {
     pub cron: Cron,
-    /// Whether it fires more than once in every hour of the days it fires on.
+    /// Whether it fires in every hour of the days it fires on, and in each more than once.
     pub is_interval: bool,
 }
 
@@ -65,11 +65,16 @@ pub(super) fn parse(expression: &str) -> Result<Expression, CronError> {
             expression: expression.to_owned(),
         });
     }
-    let is_interval = fields[HOUR].text == "*"
-        && fields[..HOUR]
-            .iter()
-            .any(|field| field.text.contains(['*', ',', '-', '/']));
+    let is_interval = is_interval(&cron);
     Ok(Expression { cron, is_interval })
+}
+
+/// Told by the sets of seconds, minutes and hours, since one set has many spellings: `*`, `0-23`, `*/1`.
+fn is_interval(cron: &Cron) -> bool {
+    let values = |component: &CronComponent| component.values().len();
+    let pattern = &cron.pattern;
+    values(&pattern.hours) == HOURS_OF_A_DAY
+        && values(&pattern.seconds) * values(&pattern.minutes) > 1
 }
 
 fn parser() -> CronParser {

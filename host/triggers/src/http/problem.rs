@@ -60,7 +60,7 @@ impl Problem {
     }
 
     pub fn method_not_allowed(method: &hyper::Method, allow: &'static str) -> Self {
-        let detail = format!("{method} is not answered here: {allow} are");
+        let detail = format!("{method} is not answered here; what is: {allow}");
         Self {
             header: Some(Extra::Allow(allow)),
             ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)

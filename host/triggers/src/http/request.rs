@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Request, StatusCode};
 use serde::de::IgnoredAny;
 
 use super::problem::Problem;
@@ -29,7 +29,7 @@ pub(super) struct BodyBounds {
     pub timeout: Duration,
 }
 
-/// Reads a request for a stage.
+/// Reads a `POST` for a stage.
 pub(super) async fn read(request: Request<Incoming>, bounds: BodyBounds) -> Result<Asked, Problem> {
     refuse_other_sites(request.headers())?;
     let fake_mode = fake_mode(request.uri().query().unwrap_or_default())?;
@@ -39,20 +39,15 @@ pub(super) async fn read(request: Request<Incoming>, bounds: BodyBounds) -> Resu
         .and_then(|value| value.to_str().ok())
         .filter(|value| is_traceparent(value))
         .map(str::to_owned);
-    let input = if request.method() == Method::POST {
-        check_content_type(request.headers())?;
-        let body = tokio::time::timeout(bounds.timeout, collect(request.into_body(), bounds.bytes))
-            .await
-            .map_err(|_| {
-                let detail = format!("the body took longer than {:?}", bounds.timeout);
-                Problem::closing(StatusCode::REQUEST_TIMEOUT, "request-timeout", detail)
-            })??;
-        json(body)?
-    } else {
-        "{}".to_owned()
-    };
+    check_content_type(request.headers())?;
+    let body = tokio::time::timeout(bounds.timeout, collect(request.into_body(), bounds.bytes))
+        .await
+        .map_err(|_| {
+            let detail = format!("the body took longer than {:?}", bounds.timeout);
+            Problem::closing(StatusCode::REQUEST_TIMEOUT, "request-timeout", detail)
+        })??;
     Ok(Asked {
-        input,
+        input: json(body)?,
         traceparent,
         fake_mode,
     })

@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::host::HostRule;
 use super::problem::Problem;
 use super::request::BodyBounds;
 use super::route::{HEALTH, Route, RouteError, Routes};
@@ -53,7 +54,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after the listener could not accept, for example because there was no file descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-const STAGE_METHODS: &str = "GET, POST";
+const STAGE_METHODS: &str = "POST";
 const HEALTH_METHODS: &str = "GET, HEAD";
 
 /// What a server puts up with.
@@ -84,7 +85,7 @@ impl Default for Bounds {
 }
 
 /// Serves the routes until `shutdown` is ready, then stops accepting, lets the requests in flight finish, and
-/// returns.
+/// returns. A listener on loopback answers only requests whose `Host` is a name of loopback.
 ///
 /// # Errors
 ///
@@ -111,6 +112,7 @@ pub async fn serve_within(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RouteError> {
     let server = Arc::new(Server {
+        hosts: HostRule::of_listener(listener.local_addr().ok()),
         routes: Routes::new(routes)?,
         supervisor,
         body: BodyBounds {
@@ -197,6 +199,7 @@ async fn accept(
 }
 
 struct Server {
+    hosts: HostRule,
     routes: Routes,
     supervisor: Arc<Supervisor>,
     body: BodyBounds,
@@ -211,6 +214,7 @@ impl Server {
     }
 
     async fn run(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Problem> {
+        self.hosts.check(request.uri(), request.headers())?;
         let path = request.uri().path();
         if HEALTH.contains(&path) {
             return self.health(request.method());
@@ -219,7 +223,7 @@ impl Server {
             let detail = format!("no stage is served at `{path}`");
             return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-route", detail));
         };
-        if !matches!(*request.method(), Method::GET | Method::POST) {
+        if *request.method() != Method::POST {
             return Err(Problem::method_not_allowed(request.method(), STAGE_METHODS));
         }
         if self.supervisor.is_shutting_down() {

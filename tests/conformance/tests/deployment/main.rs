@@ -42,8 +42,9 @@ async fn what_is_wrong_with_a_request_is_answered_as_a_problem() {
             422,
             "invalid-input",
         ),
+        ("GET", "/ingest", "", 405, "method-not-allowed"),
         ("DELETE", "/ingest", "", 405, "method-not-allowed"),
-        ("GET", "/pulse?fake_mode=maybe", "", 400, "invalid-query"),
+        ("POST", "/pulse?fake_mode=maybe", "", 400, "invalid-query"),
     ] {
         let (answered, content_type, problem) = deployed.send(method, uri, body).await;
         assert_eq!(answered, status, "{method} {uri}: {problem}");

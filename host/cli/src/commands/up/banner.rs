@@ -95,7 +95,8 @@ pub fn print(
 
 /// After the last run.
 pub async fn farewell(global: &Global, deployment: &Deployment) -> anyhow::Result<()> {
-    let total = deployment.supervisor.stats().total();
+    let stats = deployment.supervisor.stats();
+    let total = stats.total();
     let bars: u64 = deployment
         .store
         .series()
@@ -110,7 +111,7 @@ pub async fn farewell(global: &Global, deployment: &Deployment) -> anyhow::Resul
             .map(|(collection, _, count)| ((*collection).to_owned(), (*count).into()))
             .collect();
         return output::line(
-            json!({"bars": bars, "documents": documents, "runs": total}).to_string(),
+            json!({"bars": bars, "documents": documents, "runs": total, "journal_lost": stats.journal_lost}).to_string(),
         );
     }
     let mut parts = vec![format!("{bars} bars")];
@@ -123,7 +124,18 @@ pub async fn farewell(global: &Global, deployment: &Deployment) -> anyhow::Resul
     output::line(format!(
         "runs: {} success, {} hold, {} skipped, {} missed, {} failed",
         total.success, total.hold, total.skipped, total.missed, total.failed
-    ))
+    ))?;
+    match lost(stats.journal_lost) {
+        Some(text) => output::line(text),
+        None => Ok(()),
+    }
+}
+
+/// What is said of runs that are not in the journal because it could not be written.
+fn lost(entries: u64) -> Option<String> {
+    (entries > 0).then(|| {
+        format!("journal: {entries} entries could not be written and are lost; the log says why")
+    })
 }
 
 fn routes(deployment: &Deployment) -> impl Iterator<Item = (String, &str)> {
@@ -187,4 +199,15 @@ fn may(component: &Component) -> Vec<String> {
         ));
     }
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_journal_entries_are_told_where_there_are_any() {
+        assert_eq!(lost(0), None);
+        assert!(lost(3).unwrap().contains("3 entries"));
+    }
 }

@@ -1,4 +1,4 @@
-//! The cost of one egress decision: heads that are permitted and denied, and the check of a name's addresses.
+//! The cost of one egress decision.
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -8,8 +8,9 @@ use bulkhead_grants::egress::{
     resolve_and_check,
 };
 use bulkhead_grants::switches::SwitchState;
-use criterion::{Criterion, criterion_group, criterion_main};
 use http::Method;
+
+use crate::measure::{median, median_of_batches, row};
 
 fn rule(
     host: &str,
@@ -19,10 +20,10 @@ fn rule(
     manifest_line: u32,
 ) -> EgressRule {
     EgressRule {
-        host: host.parse().expect("a host pattern"),
+        host: host.parse().unwrap(),
         class,
         methods: vec![method],
-        paths: vec![path.parse().expect("a path pattern")],
+        paths: vec![path.parse().unwrap()],
         manifest_line,
     }
 }
@@ -93,7 +94,7 @@ fn head<'a>(method: &'a str, authority: &'a str, path_and_query: &'a str) -> Req
     }
 }
 
-fn egress(criterion: &mut Criterion) {
+pub async fn figures() {
     let grant = grant();
     let off = SwitchState::read(
         Some("0"),
@@ -101,43 +102,41 @@ fn egress(criterion: &mut Criterion) {
         Some(r#"{"trading_enabled":true}"#),
     );
     let klines = "/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=1000";
-    let cases = [
+    let permitted = head("GET", "api.binance.com", klines);
+    for (name, head, is_permitted) in [
+        ("egress decision: market data, permitted", &permitted, true),
         (
-            "market data, permitted",
-            head("GET", "api.binance.com", klines),
+            "egress decision: order entry, permitted",
+            &head("POST", "data.alpaca.markets", "/v2/orders"),
+            true,
         ),
         (
-            "order entry, permitted",
-            head("POST", "data.alpaca.markets", "/v2/orders"),
+            "egress decision: host denied",
+            &head("GET", "api.binance.com.evil.com", klines),
+            false,
         ),
-        (
-            "host denied",
-            head("GET", "api.binance.com.evil.com", klines),
-        ),
-        ("spelling denied", head("GET", "2130706433", klines)),
-    ];
-    let mut group = criterion.benchmark_group("egress/decide");
-    for (name, head) in &cases {
-        group.bench_function(*name, |bencher| {
-            bencher.iter(|| decide(black_box(head), &grant, RunMode::Live, &off));
+    ] {
+        let decision = decide(head, &grant, RunMode::Live, &off);
+        assert_eq!(decision.is_ok(), is_permitted, "{name}");
+        let took = median_of_batches(500, 100, || {
+            let decision = decide(black_box(head), &grant, RunMode::Live, &off);
+            assert!(black_box(decision).is_ok() == is_permitted);
         });
+        row(name, took, "");
     }
-    group.finish();
-
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
     let answers: Vec<IpAddr> = (1..=4)
         .map(|last| IpAddr::from([93, 184, 216, last]))
         .collect();
     let resolver = StaticResolver::new().answer("api.binance.com", answers);
-    let admission = decide(&cases[0].1, &grant, RunMode::Live, &off).expect("it is granted");
-    criterion.bench_function("egress/resolve and check four addresses", |bencher| {
-        bencher
-            .to_async(&runtime)
-            .iter(|| resolve_and_check(black_box(&admission), &resolver));
-    });
+    let admission = decide(&permitted, &grant, RunMode::Live, &off).unwrap();
+    let took = median(5_000, || async {
+        let permit = resolve_and_check(black_box(&admission), &resolver).await;
+        assert!(permit.is_ok());
+    })
+    .await;
+    row(
+        "egress decision: the check of four addresses of a name",
+        took,
+        "",
+    );
 }
-
-criterion_group!(benches, egress);
-criterion_main!(benches);

@@ -1,0 +1,98 @@
+//! What the manifest accepts, the egress gate, the scheduler and the HTTP server accept too: what passes the check
+//! starts.
+
+use bulkhead_grants::egress as gate;
+use bulkhead_manifest::{App, PathPattern, Route, Trigger};
+use bulkhead_triggers::cron::{CronSchedule, MAX_EXPRESSION_BYTES};
+use bulkhead_triggers::http;
+use proptest::prelude::*;
+
+fn gate_path(text: &str) -> bool {
+    text.parse::<gate::PathPattern>().is_ok()
+}
+
+fn served_route(route: &Route) -> bool {
+    http::Route::parse(&route.to_string()).is_ok()
+}
+
+/// Whether the manifest takes a schedule of this expression.
+fn manifest_takes_cron(expression: &str) -> bool {
+    let text = format!(
+        "spin_manifest_version = 2\n[application]\nname = \"a\"\n[component.pulse]\nsource = \"p.wasm\"\n\
+         [component.pulse.tool.bulkhead]\nstage = \"pulse\"\nschedule = {{ cron = {expression:?} }}\n"
+    );
+    let Ok(app) = App::parse("spin.toml", &text) else {
+        return false;
+    };
+    matches!(&app.triggers[..], [Trigger::Cron { expression: read, .. }] if read == expression)
+}
+
+#[test]
+fn every_form_of_path_that_the_gate_documents_is_a_path_of_the_manifest() {
+    for text in ["/api/v3/klines", "/v2/*/bars", "/api/**", "/**", "/"] {
+        assert!(PathPattern::parse(text).is_ok(), "{text}");
+        assert!(gate_path(text), "{text}");
+    }
+}
+
+#[test]
+fn the_longest_path_of_the_manifest_is_the_longest_of_the_gate() {
+    for (bytes, accepted) in [
+        (gate::MAX_PATTERN_BYTES, true),
+        (gate::MAX_PATTERN_BYTES + 1, false),
+    ] {
+        let text = format!("/{}", "a".repeat(bytes - 1));
+        assert_eq!(PathPattern::parse(&text).is_ok(), accepted, "{bytes}");
+        assert_eq!(gate_path(&text), accepted, "{bytes}");
+    }
+}
+
+#[test]
+fn the_longest_cron_expression_of_the_manifest_is_the_longest_of_the_scheduler() {
+    for (bytes, accepted) in [
+        (MAX_EXPRESSION_BYTES, true),
+        (MAX_EXPRESSION_BYTES + 1, false),
+    ] {
+        let rest = " * * * * *";
+        let text = format!("0{}{rest}", ",0".repeat((bytes - rest.len() - 1) / 2));
+        let text = format!("{}{text}", " ".repeat(bytes - text.len()));
+        assert_eq!(text.len(), bytes);
+        assert_eq!(manifest_takes_cron(&text), accepted, "{bytes}");
+        assert_eq!(
+            CronSchedule::parse(&text, "UTC").is_ok(),
+            accepted,
+            "{bytes}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_path_of_the_manifest_is_one_of_the_gate(text in "(/([a-z.~*;%?:é ]{0,3}|[*]{1,2})){0,4}/?") {
+        if PathPattern::parse(&text).is_ok() {
+            prop_assert!(gate_path(&text), "{text}");
+        } else if !text.contains('%') {
+            // The gate knows paths with an escape in them; the manifest leaves those to `*` and `**`.
+            prop_assert!(!gate_path(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_route_of_the_manifest_is_one_of_the_server(text in "(/([a-z.:%*]{0,4}|health|healthz)){0,3}(/|/[.]{3}|/[*])?") {
+        if let Ok(route) = Route::parse(&text) {
+            prop_assert!(served_route(&route), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cron_expression_of_the_manifest_is_one_of_the_scheduler(
+        fields in prop::collection::vec("[0-9*]{1,2}([-,/][0-9*LW#@?é]{1,2})?|MON|JAN|L", 6),
+    ) {
+        let text = fields.join(" ");
+        if manifest_takes_cron(&text) {
+            prop_assert!(CronSchedule::parse(&text, "UTC").is_ok(), "{text}");
+        }
+    }
+}
