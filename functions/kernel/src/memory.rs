@@ -141,6 +141,10 @@ impl Documents for Memory {
                 Write::Create(key, body) => (key, Some(0), body),
                 Write::Replace(key, revision, body) => (key, Some(revision), body),
                 Write::Upsert(key, body) => (key, None, body),
+                Write::Delete(key) => {
+                    documents.remove(&key);
+                    continue;
+                }
             };
             let revision = documents.get(&key).map_or(0, |(revision, _)| *revision);
             if expected.is_some_and(|expected| expected != revision) {

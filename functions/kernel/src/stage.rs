@@ -86,6 +86,8 @@ pub enum Write {
     Replace(Key, u64, Value),
     /// Whether it exists or not.
     Upsert(Key, Value),
+    /// Take it away; what is not there is no error.
+    Delete(Key),
 }
 
 impl Write {
@@ -410,6 +412,10 @@ macro_rules! component_ports {
                 Write::Upsert(key, body) => documents::Write::Upsert(documents::Put {
                     key: contract_key(key),
                     body: body.to_string(),
+                }),
+                Write::Delete(key) => documents::Write::Delete(documents::Removal {
+                    key: contract_key(key),
+                    expected_revision: None,
                 }),
             }
         }

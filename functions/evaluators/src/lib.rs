@@ -1,0 +1,23 @@
+//! Evaluators: pure functions from what was observed and a policy to an [`Assessment`].
+//!
+//! A module an evaluator. Each has its `Inputs`, its `Policy` with the defaults, and `assess`. Where a later step needs more
+//! than an assessment, `assess` gives a report or a decision that holds one. `docs/evaluators.md` has the rules of each.
+//!
+//! A rule is exact at its boundary: *above* is `>`, *from … on* is `>=`. A number that is not one (NaN) is on the bad side of every limit.
+//!
+//! [`Assessment`]: bulkhead_kernel::assessment::Assessment
+#![deny(missing_docs)]
+
+mod findings;
+mod limit;
+
+pub mod anomalies;
+pub mod dimension;
+pub mod ingest_health;
+pub mod ingest_metrics;
+pub mod ingest_quality;
+pub mod ingest_trends;
+pub mod journal;
+
+#[cfg(test)]
+mod fixture;
