@@ -13,11 +13,16 @@ mod limit;
 
 pub mod anomalies;
 pub mod dimension;
+pub mod failover;
 pub mod ingest_health;
 pub mod ingest_metrics;
 pub mod ingest_quality;
 pub mod ingest_trends;
 pub mod journal;
+pub mod observability;
+pub mod recovery;
+pub mod scheduler;
+pub mod slo;
 
 #[cfg(test)]
 mod fixture;
