@@ -47,7 +47,7 @@ impl From<Dimension> for Value {
 }
 
 /// A value for each dimension.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PerDimension<T> {
     /// For daily bars.
     pub daily_bars: T,

@@ -410,4 +410,20 @@ mod tests {
             })
         );
     }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn only_rows_of_a_known_and_allowed_age_are_healthy(rows in 0_u64..3, age in any::<Option<f64>>()) {
+                let report = health(&daily_plan(&["SPY"]), &[result(DailyBars, rows, &["SPY"], age)]);
+                let well = rows > 0 && age.is_some_and(|age| age <= 86_400.0);
+                prop_assert_eq!(report.assessment.severity == OK, well);
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Ingest quality: a score from 0 to 1 of how complete and how fresh each dimension is.
 
 use bulkhead_kernel::assessment::{Assessment, Check, Ladder, Severity};
+use bulkhead_kernel::timeframe::Timeframe;
 use serde_json::{Value, json};
 
 use crate::anomalies::{self, Anomaly, TickSeries};
@@ -154,7 +155,7 @@ pub fn expected_rows(plan: &Plan, dimension: Dimension, policy: &Policy) -> Opti
         }
         Dimension::IntradayTrades => {
             let slice = plan.intraday_trades.as_ref()?;
-            let samples = samples_per_day(slice.interval.millis(), policy);
+            let samples = samples_per_day(slice.interval, policy);
             Some(symbol_days(&slice.symbols, slice.lookback_days)?.saturating_mul(samples))
         }
         Dimension::MacroEvents => match plan.macro_events.as_ref()? {
@@ -168,15 +169,14 @@ fn symbol_days(symbols: &[String], lookback_days: u32) -> Option<u64> {
     Some(symbols.len() as u64 * u64::from(lookback_days)).filter(|count| *count > 0)
 }
 
-/// How many bars of a length a trading day has: one at least. Hours are counted by the hour, since a session does not begin on one.
-fn samples_per_day(interval_ms: i64, policy: &Policy) -> u64 {
+/// How many bars of a length a trading day has: one at least. Hours are counted by the hour, since a session does not begin
+/// on one: `60m` and `1h` differ.
+fn samples_per_day(interval: Timeframe, policy: &Policy) -> u64 {
     const MINUTE_MS: u64 = 60_000;
     const HOUR_MS: u64 = 60 * MINUTE_MS;
-    let interval_ms = interval_ms.unsigned_abs().max(1);
-    let samples = if interval_ms >= 24 * HOUR_MS {
-        1
-    } else if interval_ms.is_multiple_of(HOUR_MS) {
-        policy.session_hours / (interval_ms / HOUR_MS)
+    let interval_ms = interval.millis().unsigned_abs().max(1);
+    let samples = if interval.to_string().ends_with('h') {
+        policy.session_hours.saturating_mul(HOUR_MS) / interval_ms
     } else {
         policy.session_minutes.saturating_mul(MINUTE_MS) / interval_ms
     };
@@ -435,11 +435,14 @@ mod tests {
             ("1m", 390),
             ("5m", 78),
             ("7m", 55),
+            ("60m", 6),
             ("390m", 1),
             ("391m", 1),
             ("1h", 7),
             ("2h", 3),
+            ("7h", 1),
             ("8h", 1),
+            ("24h", 1),
             ("1d", 1),
             ("1w", 1),
         ] {

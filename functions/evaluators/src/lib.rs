@@ -12,8 +12,14 @@ mod findings;
 mod limit;
 
 pub mod anomalies;
+pub mod backbone_readiness;
+pub mod backbone_validation;
+pub mod cross_region;
 pub mod dimension;
+pub mod export_stress;
 pub mod failover;
+pub mod failover_drill;
+pub mod feed_health;
 pub mod ingest_health;
 pub mod ingest_metrics;
 pub mod ingest_quality;
@@ -21,6 +27,7 @@ pub mod ingest_trends;
 pub mod journal;
 pub mod observability;
 pub mod recovery;
+pub mod retention;
 pub mod scheduler;
 pub mod slo;
 

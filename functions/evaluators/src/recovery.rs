@@ -310,4 +310,21 @@ mod tests {
             })
         );
     }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn an_attempt_never_looks_back_less_than_planned(planned in any::<u32>(), attempt in any::<u32>(), multiplier in any::<f64>()) {
+                let policy = Policy { lookback_multiplier: multiplier, ..on() };
+                let days = lookback_days(planned, attempt, &policy);
+                prop_assert!(days >= planned);
+                prop_assert!(days <= planned.max(MAX_LOOKBACK_DAYS));
+            }
+        }
+    }
 }

@@ -378,4 +378,26 @@ mod tests {
             })
         );
     }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn any_state_of_a_schedule_is_graded(last in any::<i64>(), next in any::<i64>(), interval in any::<f64>(), now_ms in any::<i64>()) {
+                let state = State {
+                    interval_seconds: Some(interval),
+                    last_success_at_ms: Some(last),
+                    next_run_at_ms: Some(next),
+                    ..state()
+                };
+                let inputs = Inputs { enabled: true, state: Some(&state) };
+                let severity = assess(&inputs, &Policy::default(), now_ms).severity;
+                prop_assert!(severity != OK || now_ms.saturating_sub(next) < OVERDUE_MS);
+            }
+        }
+    }
 }
