@@ -1,7 +1,7 @@
 //! The task `poll`: carries out what [`crate::poll`] and [`crate::journal`] decide.
 
-use bulkhead_venues::VenueError;
 use bulkhead_venues::binance::klines;
+use bulkhead_venues::{HttpResponse, VenueError};
 
 use crate::StageError;
 use crate::journal::{Entry, Found, JOURNAL, Record, Status, state_key};
@@ -168,13 +168,15 @@ async fn poll_pages(
                     "{place}: the answer is longer than {limit} bytes"
                 ))),
             })?;
-        let page = klines::parse(
-            fetched.status,
-            fetched.retry_after.as_deref(),
-            &fetched.body,
-            klines::MAX_LIMIT,
-        )
-        .map_err(|error| trouble_with(&place, &error))?;
+        let retry_after = fetched.retry_after.as_deref();
+        let headers = retry_after.map(|value| ("retry-after", value));
+        let response = HttpResponse {
+            status: fetched.status,
+            headers: headers.as_slice(),
+            body: &fetched.body,
+        };
+        let page = klines::parse(&response, klines::MAX_LIMIT)
+            .map_err(|error| trouble_with(&place, &error))?;
         let columns = poll
             .accept(page)
             .map_err(|error| Trouble::Series(StageError::Other(error)))?;

@@ -1,7 +1,9 @@
 //! The words of the trading domain: pure, without I/O, importing no other crate of the project.
 
+pub mod assessment;
 pub mod bar;
 pub mod flag;
+pub mod instant;
 pub mod instrument;
 pub mod intent;
 pub mod literal;

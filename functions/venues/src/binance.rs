@@ -1,15 +1,54 @@
-//! Binance spot REST.
+//! Binance spot: REST and websocket streams.
 
+pub mod avg_price;
+pub mod exchange_info;
 pub mod klines;
+pub mod stream;
+pub mod ticker;
+pub mod time;
 
 use crate::VenueError;
+use crate::error::cut;
+use crate::http::Query;
 
 /// What Binance accepts as a symbol (error -1100 of the REST documentation).
 const SYMBOL_PATTERN: &str = "^[A-Z0-9-_.]{1,20}$";
 /// The longest symbol.
 const MAX_SYMBOL_CHARS: usize = 20;
-/// How much of a foreign text an error repeats.
-const MAX_TEXT_CHARS: usize = 200;
+/// The most symbols that the answer about all of them may hold. Binance lists about 3,000, delisted ones included.
+pub const MAX_SYMBOLS: usize = 10_000;
+
+/// Which symbols a request asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Symbols {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+    /// All that the venue has.
+    All,
+}
+
+impl Symbols {
+    fn add_to(&self, query: Query) -> Query {
+        match self {
+            Self::One(symbol) => query.with("symbol", symbol),
+            Self::Many(symbols) => {
+                query.with("symbols", &format!("[\"{}\"]", symbols.join("\",\"")))
+            }
+            Self::All => query,
+        }
+    }
+
+    /// The most elements that an answer may have.
+    fn limit(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(symbols) => symbols.len(),
+            Self::All => MAX_SYMBOLS,
+        }
+    }
+}
 
 /// The symbol of an instrument: the base and quote joined, in capitals. `BTC-USDT` is `BTCUSDT`.
 ///
@@ -37,11 +76,6 @@ pub fn is_symbol(text: &str) -> bool {
         && text.bytes().all(|byte| {
             byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_.".contains(&byte)
         })
-}
-
-/// `text`, no longer than is readable in an error.
-fn cut(text: &str) -> String {
-    text.chars().take(MAX_TEXT_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bulkhead_paper::{BarFile, Replay, VirtualClock, demo, serve};
+use bulkhead_venues::HttpResponse;
 use bulkhead_venues::binance::klines;
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -67,6 +68,14 @@ async fn get(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> (StatusCode,
     )
 }
 
+fn response(status: StatusCode, body: &[u8]) -> HttpResponse<'_> {
+    HttpResponse {
+        status: status.as_u16(),
+        headers: &[],
+        body,
+    }
+}
+
 #[tokio::test]
 async fn every_bar_of_the_demo_comes_back_exactly_through_pages_of_klines() {
     let venue = start().await;
@@ -85,7 +94,7 @@ async fn every_bar_of_the_demo_comes_back_exactly_through_pages_of_klines() {
             limit: 1_000,
         };
         let (status, body) = get(&mut sender, &request.to_http().path_and_query).await;
-        received.extend(klines::parse(status.as_u16(), None, &body, 1_000).unwrap());
+        received.extend(klines::parse(&response(status, &body), 1_000).unwrap());
     }
     assert!(received == BarFile::parse(demo::FILE.as_bytes()).unwrap().bars);
     assert_eq!(venue.replay.remaining(), 0);
@@ -96,7 +105,7 @@ async fn a_refusal_reads_as_the_venues_refusal() {
     let venue = start().await;
     let (mut sender, _connection) = connect(venue.address).await;
     let (status, body) = get(&mut sender, "/api/v3/klines?symbol=NONE&interval=1m").await;
-    let error = klines::parse(status.as_u16(), None, &body, 1_000).unwrap_err();
+    let error = klines::parse(&response(status, &body), 1_000).unwrap_err();
     assert_eq!(
         error.to_string(),
         "refused by the venue (HTTP 400, code -1121): Invalid symbol."

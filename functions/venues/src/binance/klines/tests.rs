@@ -1,12 +1,28 @@
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use super::{MAX_LIMIT, Request, parse};
-use crate::VenueError;
+use super::{MAX_LIMIT, Request};
+use crate::{HttpResponse, VenueError};
+use bulkhead_kernel::bar::Bar;
 
 /// The example of the REST documentation.
 const DOCUMENTED: &str = r#"[[1499040000000,"0.01634790","0.80000000","0.01575800","0.01577100",
     "148976.11427815",1499644799999,"2434.19055334",308,"1756.87402397","28.46694368","17928899.62484339"]]"#;
+
+fn parse(
+    status: u16,
+    retry_after: Option<&str>,
+    body: &[u8],
+    limit: u16,
+) -> Result<Vec<Bar>, VenueError> {
+    let header = retry_after.map(|value| ("retry-after", value));
+    let response = HttpResponse {
+        status,
+        headers: header.as_slice(),
+        body,
+    };
+    super::parse(&response, limit)
+}
 
 fn error(status: u16, body: &str) -> VenueError {
     parse(status, None, body.as_bytes(), MAX_LIMIT).expect_err(body)
@@ -91,8 +107,10 @@ fn a_missing_or_ill_typed_element_is_named_by_index_and_field() {
         let body = format!(r#"[[1,"1","2","1","1","5"],{row}]"#);
         match error(200, &body) {
             VenueError::Field {
-                index, field: got, ..
-            } => assert_eq!((index, got), (1, field), "{row}"),
+                element,
+                field: got,
+                ..
+            } => assert_eq!((element.as_str(), got), ("1", field), "{row}"),
             other => panic!("{row}: {other}"),
         }
     }
@@ -100,7 +118,7 @@ fn a_missing_or_ill_typed_element_is_named_by_index_and_field() {
 
 #[test]
 fn a_body_that_is_no_array_is_an_error_of_the_body() {
-    for body in ["", "{}", "[", "[1", "null", "\u{0}", r#"[[1,"1"#] {
+    for body in ["", "{}", "[", "[[", "null", "\u{0}", r#"[[1,"1"#] {
         assert!(matches!(error(200, body), VenueError::Body(_)), "{body}");
     }
 }
@@ -155,7 +173,7 @@ fn a_refusal_carries_the_venues_code_and_text() {
 mod any_bytes {
     use proptest::prelude::*;
 
-    use super::super::{MAX_LIMIT, parse};
+    use super::{MAX_LIMIT, parse};
 
     /// Texts near the shape of klines, so that the search goes past the first byte.
     fn near_klines() -> impl Strategy<Value = String> {
