@@ -39,7 +39,8 @@ const CANARY_FLAGS: [&str; 8] = [
 #[tokio::main]
 async fn main() {
     println!("{}", measure::HEAD);
-    sandbox::figures().await;
+    // On a worker, where runs are: the main thread would wake one for every inner run.
+    tokio::spawn(sandbox::figures()).await.unwrap();
     state::figures().await;
     egress::figures().await;
     process::figures();

@@ -9,7 +9,7 @@ use bulkhead_stage::Runner as _;
 use bulkhead_store::MemoryStore;
 use bulkhead_tests::{NOW_MS, invocation, wasm};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::measure::{median, middle, ratio, row};
 use crate::{CANARY_FLAGS, INPUT, deployed};
@@ -82,6 +82,8 @@ async fn bare_floor() -> Duration {
     pool.linear_memory_keep_resident(128 << 10)
         .table_keep_resident(16 << 10)
         .async_stack_keep_resident(16 << 10)
+        .max_unused_warm_slots(64)
+        .pagemap_scan(Enabled::Auto)
         .max_memory_size(1 << 30);
     let mut config = Config::new();
     config
