@@ -2,6 +2,7 @@
 
 pub mod assessment;
 pub mod bar;
+pub mod bar_row;
 pub mod flag;
 pub mod instant;
 pub mod instrument;
@@ -9,6 +10,7 @@ pub mod intent;
 pub mod literal;
 pub mod memory;
 pub mod money;
+pub mod scaled;
 pub mod stage;
 pub mod timeframe;
 pub mod trace;
