@@ -36,8 +36,8 @@ pub mod market_data;
 mod schema;
 mod sql;
 
-pub use bars::{AppendSummary, Bars, BarsQuery, Series, SeriesSummary};
-pub use document::{Document, Key, Order, Page, Query, Write};
+pub use bars::{AppendSummary, Bars, BarsQuery, MAX_READ_LIMIT, MAX_SCALE, Series, SeriesSummary};
+pub use document::{Document, Key, MAX_LIST_LIMIT, Order, Page, Query, Write};
 pub use error::{Cause, StoreError};
 pub use schema::prepare;
 pub use sql::{Database, Row, SqlError, Value};

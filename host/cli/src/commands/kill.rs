@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use bulkhead_grants::switches::{Switch, SwitchState};
+use bulkhead_grants::switches::{Answered, Switch, SwitchState};
 use bulkhead_kernel::money::Notional;
 use bulkhead_manifest::{ResolvedApp, StageKind};
 use bulkhead_stage::{Clock as _, SystemClock};
@@ -18,6 +18,9 @@ use crate::output;
 
 /// The variable of the first switch, as the manifest spells it.
 const EXEC_KILL_SWITCH: &str = "exec_kill_switch";
+
+/// The collection of the flags that stop trading.
+const SYSTEM_STATUS: &str = "systemStatus";
 
 /// How often a change is tried again when a stage changed the same document first.
 const MAX_TRIES: u32 = 10;
@@ -71,7 +74,7 @@ pub async fn run(global: &Global, command: Kill) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The three switches as the egress gate reads them.
+/// The switches as the egress gate reads them.
 pub async fn switches(app: &ResolvedApp, store: &dyn Store) -> anyhow::Result<SwitchState> {
     let variable = app
         .components
@@ -80,16 +83,17 @@ pub async fn switches(app: &ResolvedApp, store: &dyn Store) -> anyhow::Result<Sw
         .and_then(|execute| execute.variables.get(EXEC_KILL_SWITCH))
         .map(|value| value.value.as_str());
     let kill = body(store, KILL_SWITCH_COLLECTION, KILL_SWITCH_ID).await?;
-    let risk = body(store, "systemStatus", "risk_management").await?;
-    Ok(SwitchState::read(
-        variable,
-        kill.as_deref(),
-        risk.as_deref(),
-    ))
+    let risk = body(store, SYSTEM_STATUS, "risk_management").await?;
+    let gate = body(store, SYSTEM_STATUS, "trading_gate").await?;
+    let state = SwitchState::read(variable, kill.as_deref(), risk.as_deref());
+    Ok(state.with_trading_gate(match &gate {
+        Some(body) => Answered::Body(body),
+        None => Answered::Missing,
+    }))
 }
 
 /// The switches by name, each with the reason why it stops order entry, if it does.
-pub fn named(state: &SwitchState) -> [(&'static str, Option<&str>); 3] {
+pub fn named(state: &SwitchState) -> [(&'static str, Option<&str>); 4] {
     let stops = |switch| Switch::stops(switch);
     [
         ("EXEC_KILL_SWITCH", stops(&state.exec_kill_switch)),
@@ -101,6 +105,7 @@ pub fn named(state: &SwitchState) -> [(&'static str, Option<&str>); 3] {
             "systemStatus/risk_management.trading_enabled",
             stops(&state.trading_enabled),
         ),
+        ("systemStatus/trading_gate", stops(&state.trading_gate)),
     ]
 }
 
@@ -161,7 +166,7 @@ async fn trading_on(
     mark: HighWaterMark,
     now_ms: i64,
 ) -> anyhow::Result<Write> {
-    let key = Key::new("systemStatus", "risk_management")?;
+    let key = Key::new(SYSTEM_STATUS, "risk_management")?;
     let Some(document) = store.get(&key).await? else {
         bail!("`{key}` does not exist yet: the pulse stage writes it\n\nhint: {PULSE_HINT}");
     };

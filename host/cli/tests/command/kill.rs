@@ -62,6 +62,23 @@ fn a_new_deployment_refuses_order_entry_until_the_risk_flags_are_written() {
 }
 
 #[test]
+fn a_halt_in_the_trading_gate_stops_order_entry_too() {
+    let deployment = Deployment::new();
+    deployment.run(&["invoke", "pulse"]);
+    let halt = Write::Upsert {
+        key: Key::new("systemStatus", "trading_gate").unwrap(),
+        body: json!({"trading_enabled": true, "status": "EMERGENCY_HALT"}).to_string(),
+    };
+    block_on(deployment.store().commit(vec![halt], 0)).unwrap();
+    let output = deployment.run(&["kill", "status"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stdout(&output);
+    assert!(said.contains("on   systemStatus/trading_gate"), "{said}");
+    let report: Value = deployment.json(&["invoke", "execute"]);
+    assert_eq!(report["reason"], "emergency_halt");
+}
+
+#[test]
 fn the_execute_stage_holds_while_the_switch_is_on() {
     let deployment = Deployment::new();
     deployment.run(&["invoke", "pulse"]);
