@@ -2,6 +2,7 @@
 
 pub mod assessment;
 pub mod bar;
+pub mod bar_row;
 pub mod flag;
 pub mod instant;
 pub mod instrument;
@@ -10,6 +11,7 @@ pub mod literal;
 pub mod memory;
 pub mod money;
 pub mod risk_gate;
+pub mod scaled;
 pub mod stage;
 pub mod timeframe;
 pub mod trace;
