@@ -49,6 +49,10 @@ const PURE_TARGET: &str = "wasm32-unknown-unknown";
 /// The cargo profile of components (see the workspace manifest).
 const PROFILE: &str = "component";
 
+/// The memory that a component for WASI begins with: its data, its stack of 1 MiB, and a heap that is enough for most runs.
+/// A memory that grows during a run has its pages opened and closed again, which interrupts the other cores each time.
+const INITIAL_MEMORY_BYTES: u32 = 4 << 20;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let root = here
@@ -179,6 +183,12 @@ fn cargo_build(
         if outer {
             cargo.env_remove(&key);
         }
+    }
+    if triple == WASI_TARGET {
+        cargo.env(
+            "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+            format!("-C link-arg=--initial-memory={INITIAL_MEMORY_BYTES}"),
+        );
     }
     let output = cargo.output()?;
     if !output.status.success() {

@@ -1,5 +1,7 @@
 //! The export glue: the canary as a component of the world `canary`.
 
+use bulkhead_kernel::stage::json_text;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::run::{self, Evidence};
@@ -80,7 +82,11 @@ struct Deployed<'a> {
 }
 
 impl Stages for Deployed<'_> {
-    async fn invoke(&mut self, stage: Stage, input: Value) -> Result<Value, Failure> {
+    async fn invoke(&mut self, stage: Stage, input: &impl Serialize) -> Result<Value, Failure> {
+        let input = serde_json::to_string(input).map_err(|error| Failure::Failed {
+            stage,
+            text: format!("the input cannot be written as JSON: {error}"),
+        })?;
         self.invocations += 1;
         let invocation = invoked::Invocation {
             run_id: format!("{}.{}", self.invocation.run_id, self.invocations),
@@ -89,7 +95,7 @@ impl Stages for Deployed<'_> {
             attempt: 1,
             traceparent: self.invocation.traceparent.clone(),
             fake_mode: true,
-            input: input.to_string(),
+            input,
         };
         let report = pipeline::invoke(stage.as_str().to_owned(), invocation)
             .await
@@ -130,7 +136,7 @@ async fn store_artifact(response: &Value) -> Result<(), StageError> {
     };
     let write = Write::Upsert(Put {
         key,
-        body: response.to_string(),
+        body: json_text(response),
     });
     documents::commit(vec![write])
         .await
@@ -158,7 +164,7 @@ fn report(evidence: &Evidence) -> Report {
             Outcome::Hold
         },
         reason,
-        output: evidence.output().to_string(),
+        output: evidence.output(),
         events: Vec::new(),
         spans: evidence
             .spans

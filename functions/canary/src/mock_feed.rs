@@ -30,7 +30,7 @@ pub async fn run(stages: &mut impl Stages, settings: &Settings) -> Result<MockRu
         });
     }
     let payload = frames::mock_payload(settings.mock_feed_seed.as_ref());
-    let consumed = crate::run::normalise(stages, "consume_signal", payload, settings).await?;
+    let consumed = crate::run::normalise(stages, "consume_signal", &payload, settings).await?;
     if consumed["status"] != "success" {
         return Ok(MockRun {
             result: consumed,

@@ -1,9 +1,10 @@
 //! One run of the pipeline on an envelope: brain, trade engine, router, intent preview, through the deployed stages.
 
 use bulkhead_kernel::trace::Digest;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::settings::Settings;
+use crate::settings::{Flags, Settings};
 use crate::stages::{Failure, Stage, Stages};
 use crate::telemetry::{Metric, REQUESTS_METRIC};
 
@@ -71,6 +72,28 @@ impl Stop {
     }
 }
 
+/// The signal stage's task.
+#[derive(Serialize)]
+struct Decide<'a> {
+    task: &'static str,
+    envelope: &'a Value,
+    fake: bool,
+    flags: &'a Flags,
+}
+
+/// The execution stage's task.
+#[derive(Serialize)]
+struct Preview<'a> {
+    task: &'static str,
+    envelope: &'a Value,
+    brain_decision: &'a Value,
+    trade_action: &'a Value,
+    fake: bool,
+    flags: &'a Flags,
+    max_position_usd: Option<&'a str>,
+    max_order_usd: Option<&'a str>,
+}
+
 async fn respond(
     stages: &mut impl Stages,
     envelope: &Value,
@@ -90,10 +113,13 @@ async fn respond(
         reason,
         meta: json!({ "trace_id": trace_id }),
     };
-    let flags = settings.flags.to_json();
-
-    let task = json!({ "task": "decide", "envelope": envelope, "fake": settings.fake_mode, "flags": flags });
-    let decided = match stages.invoke(Stage::GenerateTradingSignal, task).await {
+    let task = Decide {
+        task: "decide",
+        envelope,
+        fake: settings.fake_mode,
+        flags: &settings.flags,
+    };
+    let mut decided = match stages.invoke(Stage::GenerateTradingSignal, &task).await {
         Ok(decided) => decided,
         Err(failure) if failed_at(&failure, "trade_engine") => {
             metrics.push(Metric::new(
@@ -115,18 +141,18 @@ async fn respond(
             .ok_or_else(|| invalid("brain", "invalid_brain_response"))?,
     );
 
-    let task = json!({
-        "task": "preview",
-        "envelope": envelope,
-        "brain_decision": decided["brain_decision"],
-        "trade_action": decided["trade_action"],
-        "fake": settings.fake_mode,
-        "flags": flags,
-        "max_position_usd": settings.max_position_usd,
-        "max_order_usd": settings.max_order_usd,
-    });
-    let executed = stages
-        .invoke(Stage::Execute, task)
+    let task = Preview {
+        task: "preview",
+        envelope,
+        brain_decision: &decided["brain_decision"],
+        trade_action: &decided["trade_action"],
+        fake: settings.fake_mode,
+        flags: &settings.flags,
+        max_position_usd: settings.max_position_usd.as_deref(),
+        max_order_usd: settings.max_order_usd.as_deref(),
+    };
+    let mut executed = stages
+        .invoke(Stage::Execute, &task)
         .await
         .map_err(|_| Stop::exception("runtime_router"))?;
     if !executed["router_result"].is_object() {
@@ -149,16 +175,21 @@ async fn respond(
         "status": "success",
         "reason": null,
         "rationale": rationale,
-        "brain_decision": decided["brain_decision"],
-        "trade_action": decided["trade_action"],
-        "router_result": executed["router_result"],
-        "intent_preview": executed["intent_preview"],
+        "brain_decision": taken(&mut decided, "brain_decision"),
+        "trade_action": taken(&mut decided, "trade_action"),
+        "router_result": taken(&mut executed, "router_result"),
+        "intent_preview": taken(&mut executed, "intent_preview"),
         "meta": {
             "pipeline_fake_mode": settings.fake_mode,
             "intent_preview_enabled": settings.flags.intent_preview_enabled,
             "trace_id": trace_id,
         },
     }))
+}
+
+/// What stands in a field, without a copy; null where the field is missing.
+fn taken(output: &mut Value, field: &str) -> Value {
+    output.get_mut(field).map(Value::take).unwrap_or_default()
 }
 
 /// An envelope is a mapping with an instrument that is not null, false, zero or empty. A `symbol` alone is not enough.

@@ -5,6 +5,7 @@
 //! feed's flag both on, the mock feed runs in addition, after the pipeline: its result is attached to the
 //! response, and the digested envelope stays the ingested one.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::checks::{self, Check};
@@ -46,15 +47,33 @@ impl Evidence {
             .then_some(CHECK_FAILED)
     }
 
-    /// The run's output: `{response, checks, trace_id}`.
+    /// The run's output as JSON text: `{response, checks, trace_id}`.
     #[must_use]
-    pub fn output(&self) -> Value {
-        json!({
-            "response": self.response,
-            "checks": self.checks,
-            "trace_id": self.response["meta"]["trace_id"],
-        })
+    pub fn output(&self) -> String {
+        let output = Output {
+            response: &self.response,
+            checks: &self.checks,
+            trace_id: &self.response["meta"]["trace_id"],
+        };
+        // Its keys are texts, so that it can always be written.
+        serde_json::to_string(&output).unwrap_or_default()
     }
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    response: &'a Value,
+    checks: &'a [Check],
+    trace_id: &'a Value,
+}
+
+/// The normaliser's task.
+#[derive(Serialize)]
+struct Normalise<'a> {
+    task: &'static str,
+    path: &'a str,
+    frame: &'a Value,
+    fake: bool,
 }
 
 /// Runs the canary.
@@ -84,16 +103,16 @@ pub async fn run(stages: &mut impl Stages, settings: &Settings) -> Evidence {
 pub(crate) async fn normalise(
     stages: &mut impl Stages,
     path: &str,
-    frame: Value,
+    frame: &Value,
     settings: &Settings,
 ) -> Result<Value, Failure> {
-    let task = json!({
-        "task": "normalise",
-        "path": path,
-        "frame": frame,
-        "fake": settings.flags.normaliser_is_fake(),
-    });
-    match stages.invoke(Stage::Ingest, task).await {
+    let task = Normalise {
+        task: "normalise",
+        path,
+        frame,
+        fake: settings.flags.normaliser_is_fake(),
+    };
+    match stages.invoke(Stage::Ingest, &task).await {
         Ok(result) if result.is_object() => Ok(result),
         Ok(_) => Err(Failure::Failed {
             stage: Stage::Ingest,
@@ -133,7 +152,7 @@ impl<S: Stages> Canary<'_, S> {
 
     async fn with_ingest(&mut self) -> Value {
         let frame = frames::ingest_frame();
-        let Ok(mut ingested) = normalise(self.stages, "ingest_frame", frame, self.settings).await
+        let Ok(mut ingested) = normalise(self.stages, "ingest_frame", &frame, self.settings).await
         else {
             return self.exception("ingest");
         };

@@ -82,13 +82,6 @@ impl Flags {
     pub const fn mock_feed_runs(&self) -> bool {
         self.signals_mock_feed_enabled || self.signals_fake_mode
     }
-
-    /// The flags by name, as the stages take them.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        // A struct of booleans always serialises.
-        serde_json::to_value(self).unwrap_or_default()
-    }
 }
 
 /// What a canary run is told.
@@ -245,7 +238,11 @@ mod tests {
         let settings = read(&json!({}), &configured).unwrap();
         assert_eq!(settings.flags, Flags::all());
         assert_eq!(
-            settings.flags.to_json().as_object().unwrap().len(),
+            serde_json::to_value(&settings.flags)
+                .unwrap()
+                .as_object()
+                .unwrap()
+                .len(),
             Flags::NAMES.len()
         );
         assert_eq!(

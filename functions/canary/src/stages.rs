@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// A stage that the canary invokes.
@@ -66,10 +67,10 @@ impl Failure {
 
 /// Invokes deployed stages.
 pub trait Stages {
-    /// Runs a stage once on a JSON input, and gives its JSON output.
+    /// Runs a stage once on an input that is written as JSON, and gives its JSON output.
     fn invoke(
         &mut self,
         stage: Stage,
-        input: Value,
+        input: &impl Serialize,
     ) -> impl Future<Output = Result<Value, Failure>>;
 }

@@ -355,7 +355,8 @@ fn failed_checks(evidence: &Evidence) -> Vec<&str> {
 /// What a stage answers itself.
 fn answer(stage: Stage, input: &Value) -> Result<Value, String> {
     match stage {
-        Stage::Ingest => ingest::normalise::run_task(input, 0.0, || 0.25),
+        Stage::Ingest => ingest::normalise::run_task(input, 0.0, || 0.25)
+            .map(|answer| serde_json::to_value(answer).unwrap()),
         Stage::GenerateTradingSignal => generate_trading_signal::pipeline::run_task(input),
         Stage::Execute => execute::pipeline::run_task(input),
     }

@@ -15,6 +15,7 @@ use bindings::exports::bulkhead::pipeline::stage;
 use bindings::wasi::clocks::{monotonic_clock, system_clock};
 use bindings::wasi::config::store;
 use bulkhead_kernel::bar::Columns;
+use bulkhead_kernel::stage::json_text;
 use bulkhead_venues::HttpRequest;
 
 use crate::StageError;
@@ -243,14 +244,14 @@ impl From<Report> for stage::Report {
                 Outcome::Skipped => stage::Outcome::Skipped,
             },
             reason: report.reason.map(str::to_owned),
-            output: report.output.to_string(),
+            output: report.output,
             events: report
                 .events
                 .into_iter()
                 .map(|(topic, subject, data)| stage::Event {
                     topic: topic.to_owned(),
                     subject: Some(subject),
-                    data: data.to_string(),
+                    data: json_text(&data),
                 })
                 .collect(),
             spans: report

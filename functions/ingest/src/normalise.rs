@@ -4,7 +4,8 @@
 //! or no text never becomes an instrument, on no path and in no mode; *empty* (absent, null, empty text) means
 //! that the frame names none, which only the fake form of `consume_signal` accepts.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// The name that a fake envelope carries when the frame names no instrument.
 const FAKE_INSTRUMENT: &str = "BTC-USD";
@@ -77,6 +78,49 @@ impl std::fmt::Display for NormaliseError {
 
 impl std::error::Error for NormaliseError {}
 
+/// The answer of the task `normalise`. It borrows the frame, which stands in it up to three times, and is
+/// written as JSON without a copy of it.
+#[derive(Debug, Serialize)]
+pub struct Answer<'a> {
+    status: &'static str,
+    envelope: Envelope<'a>,
+    telemetry: Telemetry,
+}
+
+#[derive(Debug, Serialize)]
+struct Telemetry {
+    spans: [Span; 1],
+    metrics: [Metric; 1],
+}
+
+#[derive(Debug, Serialize)]
+struct Span {
+    name: &'static str,
+    duration_ms: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Metric {
+    name: &'static str,
+    labels: Labels,
+}
+
+#[derive(Debug, Serialize)]
+struct Labels {
+    outcome: &'static str,
+    path: &'static str,
+}
+
+impl Answer<'_> {
+    /// The answer as JSON text.
+    ///
+    /// # Errors
+    /// None is known: keys are texts, and no number is infinite.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+}
+
 /// Runs the task `normalise`: `{"task":"normalise","path":…,"frame":…,"fake":bool}` into
 /// `{"status":"success","envelope":…,"telemetry":{"spans":[…],"metrics":[…]}}`.
 ///
@@ -89,22 +133,28 @@ pub fn run_task(
     input: &Value,
     now_s: f64,
     duration_ms: impl FnOnce() -> f64,
-) -> Result<Value, String> {
+) -> Result<Answer<'_>, String> {
     let request = Request::read(input)?;
     let envelope = normalise(request.path, request.frame, request.fake, now_s)
         .map_err(|error| error.to_string())?;
     let path = request.path.as_str();
-    Ok(json!({
-        "status": "success",
-        "envelope": envelope,
-        "telemetry": {
-            "spans": [{ "name": path, "duration_ms": duration_ms() }],
-            "metrics": [{
-                "name": INVOCATIONS_METRIC,
-                "labels": { "outcome": "success", "path": path },
+    Ok(Answer {
+        status: "success",
+        envelope,
+        telemetry: Telemetry {
+            spans: [Span {
+                name: path,
+                duration_ms: duration_ms(),
+            }],
+            metrics: [Metric {
+                name: INVOCATIONS_METRIC,
+                labels: Labels {
+                    outcome: "success",
+                    path,
+                },
             }],
         },
-    }))
+    })
 }
 
 struct Request<'a> {
@@ -146,7 +196,7 @@ pub fn normalise(
     frame: &Value,
     fake: bool,
     now_s: f64,
-) -> Result<Value, NormaliseError> {
+) -> Result<Envelope<'_>, NormaliseError> {
     let Value::Object(fields) = frame else {
         return Err(match path {
             Path::IngestFrame => NormaliseError::InvalidFrame,
@@ -181,47 +231,119 @@ fn names_nothing(fields: &Map<String, Value>) -> bool {
     })
 }
 
-fn real_envelope(
-    instrument: &str,
-    frame: &Value,
-    fields: &Map<String, Value>,
-    now_s: f64,
-) -> Value {
-    let snapshot = match fields.get("snapshot") {
-        Some(snapshot @ Value::Object(_)) => snapshot.clone(),
-        _ => json!({
-            "instrument": instrument,
-            "timestamp": truthy(fields, "timestamp").unwrap_or_else(|| json!(now_s)),
-            "features": truthy(fields, "features").unwrap_or_else(|| json!({})),
-            "raw": frame,
-        }),
-    };
-    json!({ "instrument": instrument, "signals": frame, "snapshot": snapshot })
+/// What a frame becomes.
+#[derive(Debug, Serialize)]
+pub struct Envelope<'a> {
+    instrument: &'a str,
+    signals: Signals<'a>,
+    snapshot: Snapshot<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fake_mode: Option<bool>,
 }
 
-fn fake_envelope(instrument: &str, frame: &Value, fields: &Map<String, Value>) -> Value {
-    let raw = if fields.is_empty() {
-        json!({ "source": "fake" })
-    } else {
-        frame.clone()
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Signals<'a> {
+    Real(&'a Value),
+    Fake {
+        raw: &'a Value,
+        normalized: Snapshot<'a>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Snapshot<'a> {
+    /// As the frame brought it.
+    Given(&'a Value),
+    Made {
+        instrument: &'a str,
+        timestamp: Timestamp<'a>,
+        features: Features<'a>,
+        raw: Raw<'a>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Timestamp<'a> {
+    Given(&'a Value),
+    Now(f64),
+    Fixed(i64),
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Features<'a> {
+    Given(&'a Value),
+    None {},
+    Fake { price: f64, signal_strength: f64 },
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Raw<'a> {
+    Frame(&'a Value),
+    Fake { source: &'static str },
+}
+
+fn real_envelope<'a>(
+    instrument: &'a str,
+    frame: &'a Value,
+    fields: &'a Map<String, Value>,
+    now_s: f64,
+) -> Envelope<'a> {
+    let snapshot = match fields.get("snapshot") {
+        Some(snapshot @ Value::Object(_)) => Snapshot::Given(snapshot),
+        _ => Snapshot::Made {
+            instrument,
+            timestamp: truthy(fields, "timestamp").map_or(Timestamp::Now(now_s), Timestamp::Given),
+            features: truthy(fields, "features").map_or(Features::None {}, Features::Given),
+            raw: Raw::Frame(frame),
+        },
     };
-    let snapshot = json!({
-        "instrument": instrument,
-        "timestamp": truthy(fields, "timestamp").unwrap_or_else(|| json!(FAKE_TIMESTAMP_S)),
-        "features": { "price": FAKE_PRICE, "signal_strength": FAKE_SIGNAL_STRENGTH },
-        "raw": raw,
-    });
-    json!({
-        "instrument": instrument,
-        "signals": { "raw": frame, "normalized": snapshot },
-        "snapshot": snapshot,
-        "fake_mode": true,
-    })
+    Envelope {
+        instrument,
+        signals: Signals::Real(frame),
+        snapshot,
+        fake_mode: None,
+    }
+}
+
+fn fake_envelope<'a>(
+    instrument: &'a str,
+    frame: &'a Value,
+    fields: &'a Map<String, Value>,
+) -> Envelope<'a> {
+    let raw = if fields.is_empty() {
+        Raw::Fake { source: "fake" }
+    } else {
+        Raw::Frame(frame)
+    };
+    let snapshot = Snapshot::Made {
+        instrument,
+        timestamp: truthy(fields, "timestamp")
+            .map_or(Timestamp::Fixed(FAKE_TIMESTAMP_S), Timestamp::Given),
+        features: Features::Fake {
+            price: FAKE_PRICE,
+            signal_strength: FAKE_SIGNAL_STRENGTH,
+        },
+        raw,
+    };
+    Envelope {
+        instrument,
+        signals: Signals::Fake {
+            raw: frame,
+            normalized: snapshot,
+        },
+        snapshot,
+        fake_mode: Some(true),
+    }
 }
 
 /// The value of `key`, unless it is empty in the sense of the frames' origin: null, false, zero, an empty text,
 /// list or mapping.
-fn truthy(fields: &Map<String, Value>, key: &str) -> Option<Value> {
+fn truthy<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     let value = fields.get(key)?;
     let is_truthy = match value {
         Value::Null => false,
@@ -231,7 +353,7 @@ fn truthy(fields: &Map<String, Value>, key: &str) -> Option<Value> {
         Value::Array(items) => !items.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
     };
-    is_truthy.then(|| value.clone())
+    is_truthy.then_some(value)
 }
 
 #[cfg(test)]

@@ -90,8 +90,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// Why, when it is no success.
     pub reason: Option<&'static str>,
-    /// As [`OUTPUT_SCHEMA`] describes.
-    pub output: Value,
+    /// JSON, as [`OUTPUT_SCHEMA`] describes.
+    pub output: String,
     /// For the bus: topic, subject, data.
     pub events: Vec<(&'static str, String, Value)>,
     /// Names and milliseconds.
@@ -114,7 +114,9 @@ pub fn normalise(
         took = duration_ms();
         took
     })
-    .map_err(StageError::InvalidInput)?;
+    .map_err(StageError::InvalidInput)?
+    .to_json()
+    .map_err(|error| StageError::Internal(format!("write the answer: {error}")))?;
     let path = input["path"].as_str().unwrap_or_default();
     let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Ok(Report {
@@ -144,7 +146,7 @@ pub fn polled(polled: Polled) -> Report {
         Polled::RateLimited { not_before_ms } => Report {
             outcome: Outcome::Hold,
             reason: Some("rate_limited"),
-            output: json!({ "status": "rate_limited", "not_before_ms": not_before_ms }),
+            output: json!({ "status": "rate_limited", "not_before_ms": not_before_ms }).to_string(),
             events: Vec::new(),
             spans: Vec::new(),
             metrics: Vec::new(),
@@ -157,7 +159,7 @@ pub fn not_polled_in_fake_mode() -> Report {
     Report {
         outcome: Outcome::Skipped,
         reason: Some("fake_mode"),
-        output: json!({ "status": "skipped" }),
+        output: json!({ "status": "skipped" }).to_string(),
         events: Vec::new(),
         spans: Vec::new(),
         metrics: Vec::new(),
@@ -190,7 +192,7 @@ fn recorded(outcome: Outcome, reason: Option<&'static str>, record: Record) -> R
         events: Vec::new(),
         spans: vec![("poll".to_owned(), record.duration_ms)],
         metrics,
-        output: json!(record),
+        output: json!(record).to_string(),
     }
 }
 
@@ -201,7 +203,7 @@ pub const OUTPUT_SCHEMA: &str = include_str!("../schemas/output.json");
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -236,9 +238,10 @@ mod tests {
         let input =
             json!({"task": "normalise", "path": "consume_signal", "frame": {"pair": "A/B"}});
         let report = normalise(&input, 1.0, || 0.5).unwrap();
+        let output: Value = serde_json::from_str(&report.output).unwrap();
         assert_eq!(report.spans, [("consume_signal".to_owned(), 0.5)]);
-        assert_eq!(report.output["telemetry"]["spans"][0]["duration_ms"], 0.5);
-        let counter = &report.output["telemetry"]["metrics"][0];
+        assert_eq!(output["telemetry"]["spans"][0]["duration_ms"], 0.5);
+        let counter = &output["telemetry"]["metrics"][0];
         assert_eq!(counter["name"], report.metrics[0].name);
         for (name, value) in &report.metrics[0].labels {
             assert_eq!(counter["labels"][name], *value);

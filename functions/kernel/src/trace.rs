@@ -74,7 +74,14 @@ impl Digest {
     /// All 40 lower-case hex digits.
     #[must_use]
     pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        const DIGITS: [char; 16] = [
+            '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+        ];
+        self.0
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 0xf])
+            .map(|digit| DIGITS[usize::from(digit)])
+            .collect()
     }
 
     /// The trace id: the first 16 hex digits.

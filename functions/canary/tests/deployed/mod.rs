@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use canary::run::Evidence;
 use canary::settings::{Flags, Settings};
 use canary::stages::{Failure, Stage, Stages};
+use serde::Serialize;
 use serde_json::Value;
 
 /// How long every ingest span takes, in milliseconds.
@@ -21,14 +22,16 @@ struct Deployed<'a> {
 }
 
 impl Stages for Deployed<'_> {
-    async fn invoke(&mut self, stage: Stage, mut input: Value) -> Result<Value, Failure> {
+    async fn invoke(&mut self, stage: Stage, input: &impl Serialize) -> Result<Value, Failure> {
+        let mut input = serde_json::to_value(input).unwrap();
         if let Some(answer) = (self.intercept)(stage, &mut input) {
             return answer.map_err(|text| Failure::Failed { stage, text });
         }
         // As over the wire: the input and the output are texts.
         let input: Value = serde_json::from_str(&input.to_string()).unwrap();
         let output = match stage {
-            Stage::Ingest => ingest::normalise::run_task(&input, NOW_S, || DURATION_MS),
+            Stage::Ingest => ingest::normalise::run_task(&input, NOW_S, || DURATION_MS)
+                .map(|answer| serde_json::to_value(answer).unwrap()),
             Stage::GenerateTradingSignal => generate_trading_signal::pipeline::run_task(&input),
             Stage::Execute => execute::pipeline::run_task(&input),
         };

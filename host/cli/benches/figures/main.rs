@@ -36,15 +36,31 @@ const CANARY_FLAGS: [&str; 8] = [
     "intent_preview_enabled",
 ];
 
+/// `cargo bench --bench figures -- sandbox http` measures those two alone; without a name, all.
 #[tokio::main]
 async fn main() {
+    let named: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|asked| asked == name);
     println!("{}", measure::HEAD);
-    // On a worker, where runs are: the main thread would wake one for every inner run.
-    tokio::spawn(sandbox::figures()).await.unwrap();
-    state::figures().await;
-    egress::figures().await;
-    process::figures();
-    http::figures().await;
+    if wanted("sandbox") {
+        // On a worker, where runs are: the main thread would wake one for every inner run.
+        tokio::spawn(sandbox::figures()).await.unwrap();
+    }
+    if wanted("state") {
+        state::figures().await;
+    }
+    if wanted("egress") {
+        egress::figures().await;
+    }
+    if wanted("process") {
+        process::figures();
+    }
+    if wanted("http") {
+        http::figures().await;
+    }
 }
 
 /// The project's folder.
