@@ -248,7 +248,7 @@ pub struct ImportFileError {
     pub round_to: Option<u8>,
     /// Why not.
     #[source]
-    pub source: ImportError,
+    pub source: Box<ImportError>,
 }
 
 /// Reads a whole file to find out whether it can be imported, and then imports it: what is wrong in its last row is
@@ -267,7 +267,7 @@ pub async fn import_file<S: Store + ?Sized>(
     let failed = |round_to, source| ImportFileError {
         path: file.path.to_owned(),
         round_to,
-        source,
+        source: Box::new(source),
     };
     let refused = |error: ImportError| failed(None, error);
     let open = || crate::open(file.path, file.format, file.round_to);

@@ -256,7 +256,7 @@ mod whole_files {
         import_lines(&store, "0,2,3,1,2.5,0.000000000001\n", None).unwrap();
         let error = import_lines(&store, "60000,2,3,1,2.5,134919000\n", None).unwrap_err();
         assert!(
-            matches!(error.source, ImportError::TooFine { .. }),
+            matches!(*error.source, ImportError::TooFine { .. }),
             "{}",
             error.source
         );
