@@ -1,6 +1,5 @@
 use std::path::Path;
 
-use bulkhead_kernel::bar::BarError;
 use bulkhead_kernel::instant::rfc3339;
 use bulkhead_store::{Bars, BarsQuery, MAX_READ_LIMIT, Store, StoreError};
 
@@ -97,7 +96,7 @@ async fn read_back_file<S: Store + ?Sized>(
                 source: RowError { place, reason },
             };
             let bar = row.row.map_err(|error| bad(error.into()))?;
-            batch::push(&mut expected, &bar).map_err(|error: BarError| bad(error.into()))?;
+            batch::push(&mut expected, &bar).map_err(bad)?;
         }
         let stored = stored_between(store, entry, &expected).await?;
         if let Some((open_time_ms, found)) = difference(&expected, &stored) {

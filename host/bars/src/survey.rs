@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bulkhead_kernel::bar::{BarError, MAX_SCALE};
+use bulkhead_kernel::bar::MAX_SCALE;
 use bulkhead_store::{Bars, BarsQuery, Series, Store};
 
 use crate::batch::Scales;
@@ -94,7 +94,7 @@ fn may_be_mended(reason: &Reason) -> bool {
     match reason {
         // The first field is the timestamp.
         Reason::Field(error) => (1..=COLUMNS.len()).contains(&error.place),
-        Reason::Bar(error) => matches!(error, BarError::DoesNotFit { .. }),
+        Reason::TooFine { .. } => true,
         _ => false,
     }
 }

@@ -131,7 +131,10 @@ fn values_are_rounded_when_the_reader_is_told_to_and_counted() {
             .map(|imported| (imported.rounded, all_bars(&store).volume))
     };
     let error = import(exact).unwrap_err().to_string();
-    assert!(error.contains("line 3, columns 2 to 6"), "{error}");
+    assert!(
+        error.contains("line 3, column 6 (`volume`): 134919000.5 and"),
+        "{error}"
+    );
     assert_eq!(
         import(rounded).unwrap(),
         (1, vec![218_102_595_075, 134_919_000_500_000])
