@@ -169,7 +169,10 @@ fn many_series(folder: &Path) {
     }
     let connection = rusqlite::Connection::open(&path).unwrap();
     let floor = figure("500 × 1,000 bars: bare SQLite", ALL, None, || {
-        let rows: usize = (1..=MANY_SERIES).map(|id| select(&connection, id)).sum();
+        let rows: usize = (1..)
+            .map(|id| select(&connection, id))
+            .take(MANY_SERIES)
+            .sum();
         assert_eq!(rows, ALL);
     });
     figure("500 × 1,000 bars: `read_bars`", ALL, Some(floor), || {
@@ -195,14 +198,16 @@ fn many_series(folder: &Path) {
 }
 
 /// The last bars of a series into six columns, as plainly as it can be done.
-fn select(connection: &rusqlite::Connection, series_id: usize) -> usize {
+fn select(connection: &rusqlite::Connection, series_id: i64) -> usize {
     let mut statement = connection
         .prepare_cached(
             "SELECT open_time_ms, open, high, low, close, volume FROM bars
              WHERE series_id = ?1 ORDER BY open_time_ms DESC LIMIT ?2",
         )
         .unwrap();
-    let mut rows = statement.query([series_id, LAST_BARS]).unwrap();
+    let mut rows = statement
+        .query([series_id, i64::try_from(LAST_BARS).unwrap()])
+        .unwrap();
     let mut columns: [Vec<i64>; 6] = std::array::from_fn(|_| Vec::with_capacity(LAST_BARS));
     while let Some(row) = rows.next().unwrap() {
         for (at, column) in columns.iter_mut().enumerate() {

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use bulkhead_bars::{Gap, Gaps as Found, GapsQuery, gaps};
 use bulkhead_store::Series;
 use serde_json::{Value, json};
@@ -25,10 +24,13 @@ pub async fn run(global: &Global, command: Gaps) -> anyhow::Result<ExitCode> {
     for (done, series) in (0_u64..).zip(&chosen) {
         progress.at(done, Some(chosen.len() as u64));
         progress.says(name(series));
-        let timeframe = series
-            .timeframe
-            .parse()
-            .with_context(|| format!("looking for gaps of {} failed", name(series)))?;
+        let Ok(timeframe) = series.timeframe.parse() else {
+            output::talk(format!(
+                "{}: its bars have no one length, so that none can be missing",
+                name(series)
+            ));
+            continue;
+        };
         let query = GapsQuery {
             series: series.clone(),
             timeframe,
