@@ -9,17 +9,24 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use arrow_schema::{DataType, Field, Schema};
 use bulkhead_bars::csv::CsvWriter;
 use bulkhead_bars::parquet::ParquetWriter;
 use bulkhead_bars::{
-    BATCH_BARS, BadRows, ExportRequest, Format, GapsQuery, ImportOptions, export, gaps, import,
-    import_root, open, verify,
+    BATCH_BARS, BadRows, BarFile, ExportRequest, Format, GapsQuery, ImportOptions, export, gaps,
+    import_file, import_root, open, overview, read_back, verify,
 };
-use bulkhead_store::{Bars, Series, SqliteOptions, SqliteStore, Store as _};
+use bulkhead_store::{
+    Bars, BarsQuery, RetentionPolicy, Series, SqliteOptions, SqliteStore, Store as _,
+    apply_retention,
+};
 use futures::executor::block_on;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 const BARS: usize = 1_000_000;
+/// Series of the second part, and the bars that each is asked for.
+const MANY_SERIES: usize = 500;
+const LAST_BARS: usize = 1_000;
 /// Each figure is the middle one of so many.
 const TIMES: usize = 3;
 const MINUTE_MS: i64 = 60_000;
@@ -34,81 +41,185 @@ const OPTIONS: ImportOptions = ImportOptions {
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
-    let [csv, parquet] = [Format::Csv, Format::Parquet].map(|format| {
-        let path = folder.path().join(format!("bars.{format}"));
-        write(&path, format);
-        path
-    });
-    println!("| {BARS} one-minute bars | median | bars/s | against |\n|---|---:|---:|---|");
-    let csv_floor = figure("read the records, `csv`", None, || read_csv(&csv));
-    figure("read the rows, CSV", Some(csv_floor), || read(&csv));
-    figure("import CSV into a new store", Some(csv_floor), || {
-        import_file(folder.path(), &csv);
-    });
-    let parquet_floor = figure("read the batches, `parquet`", None, || {
-        read_parquet(&parquet)
-    });
-    figure("read the rows, Parquet", Some(parquet_floor), || {
-        read(&parquet)
-    });
-    figure(
-        "import Parquet into a new store",
-        Some(parquet_floor),
-        || {
-            import_file(folder.path(), &parquet);
-        },
-    );
-    let append_floor = figure("append the bars to a new store, nothing read", None, || {
-        append(folder.path());
-    });
-    let store = store(folder.path(), "kept");
-    block_on(import(
-        &store,
-        &series(),
-        &mut *open(&parquet, Format::Parquet, None).unwrap(),
-        &OPTIONS,
-        |_| {},
-    ))
-    .unwrap();
-    figure(
-        "import Parquet that is there already",
-        Some(parquet_floor),
-        || {
-            let mut reader = open(&parquet, Format::Parquet, None).unwrap();
-            block_on(import(&store, &series(), &mut *reader, &OPTIONS, |_| {})).unwrap();
-        },
-    );
+    println!("| figure | median | bars/s | against |\n|---|---:|---:|---|");
+    files(folder.path());
+    one_long_series(folder.path());
+    many_series(folder.path());
+}
+
+/// What is read from a file, and put into a new store.
+fn files(folder: &Path) {
     for format in [Format::Csv, Format::Parquet] {
-        let root = folder.path().join(format!("root-{format}"));
-        figure(&format!("export {format}, a file a day"), None, || {
-            let _ = std::fs::remove_dir_all(&root);
-            export_to(&store, &root, format);
-        });
-        figure(&format!("verify the export, {format}"), None, || {
-            verify(&root).unwrap();
-        });
+        let path = folder.join(format!("bars.{format}"));
+        write(&path, format);
+        let floor = figure(
+            &format!("{format}: read the batches, `arrow`"),
+            BARS,
+            None,
+            || match format {
+                Format::Csv => read_csv_with_arrow(&path),
+                Format::Parquet => read_parquet(&path),
+            },
+        );
+        if format == Format::Csv {
+            figure("csv: read the records, `csv`", BARS, Some(floor), || {
+                read_csv(&path)
+            });
+        }
         figure(
-            &format!("verify and import the export, {format}"),
-            Some(append_floor),
+            &format!("{format}: read the rows"),
+            BARS,
+            Some(floor),
+            || read(&path),
+        );
+        figure(
+            &format!("{format}: import into a new store"),
+            BARS,
+            Some(floor),
             || {
-                let store = new_store(folder.path());
-                block_on(import_root(&store, &root, &OPTIONS, |_| {})).unwrap();
+                let store = new_store(folder);
+                assert_eq!(import_into(&store, &path), BARS as u64);
+            },
+        );
+        let kept = kept_store(folder);
+        import_into(&kept, &path);
+        figure(
+            &format!("{format}: import what is there already"),
+            BARS,
+            Some(floor),
+            || {
+                assert_eq!(import_into(&kept, &path), 0);
             },
         );
     }
-    figure("look for gaps", None, || {
+}
+
+/// What is done with a series of a million bars.
+fn one_long_series(folder: &Path) {
+    let append_floor = figure(
+        "append the bars to a new store, nothing read",
+        BARS,
+        None,
+        || {
+            append(folder);
+        },
+    );
+    let kept = kept_store(folder);
+    for format in [Format::Csv, Format::Parquet] {
+        let root = folder.join(format!("root-{format}"));
+        figure(
+            &format!("{format}: export, a file a day"),
+            BARS,
+            None,
+            || {
+                let _ = std::fs::remove_dir_all(&root);
+                export_to(&kept, &root, format);
+            },
+        );
+        figure(&format!("{format}: verify the export"), BARS, None, || {
+            verify(&root).unwrap();
+        });
+        let verify_and_import = format!("{format}: verify and import the export");
+        figure(&verify_and_import, BARS, Some(append_floor), || {
+            let store = new_store(folder);
+            block_on(import_root(&store, &root, &OPTIONS, |_| {})).unwrap();
+        });
+        let manifest = verify(&root).unwrap();
+        figure(
+            &format!("{format}: read the export back"),
+            BARS,
+            None,
+            || {
+                block_on(read_back(&kept, &root, &manifest)).unwrap();
+            },
+        );
+    }
+    figure("look for gaps", BARS, None, || {
         let query = GapsQuery {
             series: series(),
             timeframe: "1m".parse().unwrap(),
             start_ms: None,
             end_ms: None,
         };
-        assert_eq!(block_on(gaps(&store, &query, |_| true)).unwrap().count, 0);
+        assert_eq!(block_on(gaps(&kept, &query, |_| true)).unwrap().count, 0);
+    });
+    drop(kept);
+    let path = folder.join("kept");
+    figure("delete all of them, in batches", BARS, None, || {
+        let store = copy_of(folder, &path);
+        let policy = RetentionPolicy::default();
+        let now_ms = FIRST_MS + 10_000 * 86_400_000;
+        let pruned = apply_retention(&store, &policy, now_ms, |_| true, 1_000, |_| {});
+        assert_eq!(block_on(pruned).unwrap()[0].deleted, BARS as u64);
     });
 }
 
+/// What a signal stage asks for: the last bars of each of many series.
+fn many_series(folder: &Path) {
+    const ALL: usize = MANY_SERIES * LAST_BARS;
+    let path = folder.join("many");
+    let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+    let all: Vec<Series> = (0..MANY_SERIES)
+        .map(|number| Series::new(format!("S{number:03}-USD"), "1m").unwrap())
+        .collect();
+    // Ten times as many as are asked for: a history to find the end of.
+    for series in &all {
+        let bars = batches().next().unwrap();
+        block_on(store.append_bars(series.clone(), bars, 0)).unwrap();
+    }
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let floor = figure("500 × 1,000 bars: bare SQLite", ALL, None, || {
+        let rows: usize = (1..)
+            .map(|id| select(&connection, id))
+            .take(MANY_SERIES)
+            .sum();
+        assert_eq!(rows, ALL);
+    });
+    figure("500 × 1,000 bars: `read_bars`", ALL, Some(floor), || {
+        for series in &all {
+            let query = BarsQuery {
+                series: series.clone(),
+                start_ms: None,
+                end_ms: None,
+                limit: u32::try_from(LAST_BARS).unwrap(),
+                last: true,
+            };
+            assert_eq!(block_on(store.read_bars(&query)).unwrap().len(), LAST_BARS);
+        }
+    });
+    figure(
+        "list 500 series of 10,000 bars",
+        MANY_SERIES * BATCH_BARS,
+        None,
+        || {
+            assert_eq!(block_on(overview(&store, 0)).unwrap().len(), MANY_SERIES);
+        },
+    );
+}
+
+/// The last bars of a series into six columns, as plainly as it can be done.
+fn select(connection: &rusqlite::Connection, series_id: i64) -> usize {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT open_time_ms, open, high, low, close, volume FROM bars
+             WHERE series_id = ?1 ORDER BY open_time_ms DESC LIMIT ?2",
+        )
+        .unwrap();
+    let mut rows = statement
+        .query([series_id, i64::try_from(LAST_BARS).unwrap()])
+        .unwrap();
+    let mut columns: [Vec<i64>; 6] = std::array::from_fn(|_| Vec::with_capacity(LAST_BARS));
+    while let Some(row) = rows.next().unwrap() {
+        for (at, column) in columns.iter_mut().enumerate() {
+            column.push(row.get(at).unwrap());
+        }
+    }
+    columns.iter_mut().for_each(|column| column.reverse());
+    std::hint::black_box(&columns)[0].len()
+}
+
 /// Prints one row: the middle time, and how many times longer that is than the floor.
-fn figure(name: &str, floor: Option<Duration>, mut work: impl FnMut()) -> Duration {
+fn figure(name: &str, bars: usize, floor: Option<Duration>, mut work: impl FnMut()) -> Duration {
     let mut took: Vec<Duration> = (0..TIMES)
         .map(|_| {
             let started = Instant::now();
@@ -125,7 +236,7 @@ fn figure(name: &str, floor: Option<Duration>, mut work: impl FnMut()) -> Durati
     println!(
         "| {name} | {:.0} ms | {:.0} k | {against} |",
         seconds * 1e3,
-        BARS as f64 / seconds / 1e3
+        bars as f64 / seconds / 1e3
     );
     middle
 }
@@ -191,6 +302,30 @@ fn read_csv(path: &Path) {
     assert_eq!(rows, BARS);
 }
 
+/// The same types that the Parquet file has.
+fn read_csv_with_arrow(path: &Path) {
+    let decimal = |name: &str, scale| Field::new(name, DataType::Decimal128(38, scale), false);
+    let schema = Schema::new(vec![
+        Field::new(
+            "timestamp",
+            DataType::Timestamp(arrow_schema::TimeUnit::Millisecond, None),
+            false,
+        ),
+        decimal("open", 2),
+        decimal("high", 2),
+        decimal("low", 2),
+        decimal("close", 2),
+        decimal("volume", 4),
+    ]);
+    let batches = arrow_csv::ReaderBuilder::new(schema.into())
+        .with_header(true)
+        .with_batch_size(BATCH_BARS)
+        .build(File::open(path).unwrap())
+        .unwrap();
+    let rows: usize = batches.map(|batch| batch.unwrap().num_rows()).sum();
+    assert_eq!(rows, BARS);
+}
+
 fn read_parquet(path: &Path) {
     let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
     let batches = builder.with_batch_size(BATCH_BARS).build().unwrap();
@@ -225,11 +360,27 @@ fn new_store(folder: &Path) -> SqliteStore {
     store(folder, "new")
 }
 
-fn import_file(folder: &Path, path: &Path) {
-    let store = new_store(folder);
-    let mut reader = open(path, Format::of(path).unwrap(), None).unwrap();
-    let imported = block_on(import(&store, &series(), &mut *reader, &OPTIONS, |_| {})).unwrap();
-    assert_eq!(imported.inserted, BARS as u64);
+/// The store that figures share.
+fn kept_store(folder: &Path) -> SqliteStore {
+    store(folder, "kept")
+}
+
+/// A store in a copy of a closed one's file.
+fn copy_of(folder: &Path, path: &Path) -> SqliteStore {
+    drop(new_store(folder));
+    std::fs::copy(path, folder.join("new")).unwrap();
+    store(folder, "new")
+}
+
+/// As the command does: the file is read whole first. Gives how many bars were new.
+fn import_into(store: &SqliteStore, path: &Path) -> u64 {
+    let file = BarFile {
+        path,
+        format: Format::of(path).unwrap(),
+        round_to: None,
+    };
+    let imported = import_file(store, &series(), &file, &OPTIONS, |_| {});
+    block_on(imported).unwrap().inserted
 }
 
 fn append(folder: &Path) {

@@ -1,13 +1,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bulkhead_kernel::bar_row::BarRow;
-use bulkhead_store::{AppendSummary, Bars, Series, Store, StoreError};
+use bulkhead_kernel::bar_row::FIELDS;
+use bulkhead_store::{AppendSummary, Series, Store, StoreError};
 use futures::future::{MaybeDone, maybe_done};
 use futures::poll;
 
-use crate::batch::{self, Scales};
-use crate::{BATCH_BARS, BarReader, Checks, FileError, Reason, RowError, SourceRow, VerifyError};
+use crate::batch::Scales;
+use crate::source::Source;
+use crate::survey::{self, is_about_precision, round_to_that_fits, stored_scales};
+use crate::{BarReader, FileError, Format, RowError, VerifyError};
 
 /// Quarantined rows that are listed; more are only counted.
 pub const MAX_QUARANTINE_LISTED: usize = 1_000;
@@ -49,7 +51,7 @@ impl Quarantine {
         self.counts.values().sum()
     }
 
-    fn add(&mut self, row: RowError) {
+    pub(crate) fn add(&mut self, row: RowError) {
         *self.counts.entry(row.reason.name()).or_default() += 1;
         if self.rows.len() < MAX_QUARANTINE_LISTED {
             self.rows.push(row);
@@ -111,6 +113,20 @@ pub enum ImportError {
     /// The file has a header and no row.
     #[error("the bar file has no bars")]
     Empty,
+    /// The largest value of a column and its finest do not fit the same 64-bit integers.
+    #[error(
+        "column {} (`{column}`): its largest value has {digits} digit(s) before the decimal point and its finest {places} \
+         after it, which do not fit 64 bits together",
+        FIELDS.iter().position(|field| field == column).unwrap_or(0) + 1
+    )]
+    TooFine {
+        /// Which.
+        column: &'static str,
+        /// Digits before the decimal point of its largest value.
+        digits: u32,
+        /// Digits after the decimal point of its finest value, in the file or in the series that is there.
+        places: u8,
+    },
     /// The store refused or failed.
     #[error("store a batch of bars")]
     Store(#[source] StoreError),
@@ -158,20 +174,7 @@ where
     R: BarReader + ?Sized,
 {
     series.validate().map_err(ImportError::Store)?;
-    let mut source = Source {
-        reader,
-        checks: Checks {
-            max_jump: options.max_jump,
-            ..Checks::of(series, options.now_ms)
-        },
-        bad_rows: options.bad_rows,
-        scales,
-        rows: Vec::new(),
-        rows_read: 0,
-        rounded: 0,
-        previous: None,
-        quarantine: Quarantine::default(),
-    };
+    let mut source = Source::new(reader, series, options, scales);
     let mut imported = Imported::default();
     let mut next = source.next();
     while let Some(bars) = next? {
@@ -205,62 +208,95 @@ where
     }
 }
 
-/// The good rows of a file, in columns.
-struct Source<'a, R: ?Sized> {
-    reader: &'a mut R,
-    checks: Checks,
-    bad_rows: BadRows,
-    scales: Scales,
-    rows: Vec<SourceRow>,
-    rows_read: u64,
-    rounded: u64,
-    previous: Option<BarRow>,
-    quarantine: Quarantine,
+/// A file to import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BarFile<'a> {
+    /// Where it is: a regular file, since it is read more than once.
+    pub path: &'a Path,
+    /// Its form.
+    pub format: Format,
+    /// Digits after the decimal point that its values are rounded to, half to even. None: they are exact.
+    pub round_to: Option<u8>,
 }
 
-impl<R: BarReader + ?Sized> Source<'_, R> {
-    /// The next bars. None: there are no more.
-    fn next(&mut self) -> Result<Option<Bars>, ImportError> {
-        loop {
-            self.reader.read(&mut self.rows)?;
-            if self.rows.is_empty() {
-                return Ok(None);
-            }
-            self.rows_read += self.rows.len() as u64;
-            let bars = self.good_rows()?;
-            if !bars.is_empty() {
-                return Ok(Some(bars));
-            }
-        }
-    }
+/// How far the import of a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileProgress<'a> {
+    /// So many rows are checked, of as many as the file says it has.
+    Checked {
+        /// Rows that are checked.
+        rows: u64,
+        /// Rows of the file. None: it does not say.
+        expected_rows: Option<u64>,
+    },
+    /// All rows are checked, and some are stored.
+    Stored {
+        /// What has been done.
+        imported: &'a Imported,
+        /// Rows of the file.
+        rows: u64,
+    },
+}
 
-    fn good_rows(&mut self) -> Result<Bars, RowError> {
-        let mut bars = batch::empty(self.scales);
-        for SourceRow {
-            place,
-            row,
-            rounded,
-        } in self.rows.drain(..)
-        {
-            let good = row.map_err(Reason::from).and_then(|row| {
-                self.checks.check(&row, self.previous.as_ref())?;
-                batch::push(&mut bars, &row)?;
-                Ok(row)
-            });
-            match (good, self.bad_rows) {
-                (Ok(row), _) => {
-                    self.previous = Some(row);
-                    self.rounded += u64::from(rounded);
-                }
-                (Err(reason), BadRows::Refuse) => return Err(RowError { place, reason }),
-                (Err(reason), BadRows::Quarantine) => {
-                    self.quarantine.add(RowError { place, reason });
-                }
-            }
-        }
-        debug_assert!(bars.len() <= BATCH_BARS);
-        Ok(bars)
-    }
+/// A file cannot be imported.
+#[derive(Debug, thiserror::Error)]
+#[error("import `{}`", path.display())]
+pub struct ImportFileError {
+    /// The file.
+    pub path: PathBuf,
+    /// To how many digits after the decimal point its values must be rounded to be imported. None: that would not help.
+    pub round_to: Option<u8>,
+    /// Why not.
+    #[source]
+    pub source: Box<ImportError>,
+}
+
+/// Reads a whole file to find out whether it can be imported, and then imports it: what is wrong in its last row is
+/// known before its first is stored.
+///
+/// # Errors
+/// See [`ImportError`]; [`ImportFileError::round_to`] says whether rounding would help. What the store alone can know, such
+/// as that it fails, is found when the batches before are stored.
+pub async fn import_file<S: Store + ?Sized>(
+    store: &S,
+    series: &Series,
+    file: &BarFile<'_>,
+    options: &ImportOptions,
+    mut on_progress: impl FnMut(FileProgress<'_>),
+) -> Result<Imported, ImportFileError> {
+    let failed = |round_to, source| ImportFileError {
+        path: file.path.to_owned(),
+        round_to,
+        source: Box::new(source),
+    };
+    let refused = |error: ImportError| failed(None, error);
+    let open = || crate::open(file.path, file.format, file.round_to);
+    series
+        .validate()
+        .map_err(|error| refused(ImportError::Store(error)))?;
+    let scales = stored_scales(store, series).await.map_err(refused)?;
+    let mut reader = open().map_err(|error| refused(error.into()))?;
+    let expected_rows = reader.expected_rows();
+    let found = survey::survey(&mut *reader, series, options, scales, |rows| {
+        on_progress(FileProgress::Checked {
+            rows,
+            expected_rows,
+        });
+    });
+    let found = found.map_err(|error| {
+        let round_to = is_about_precision(&error)
+            .then(|| round_to_that_fits(file.path, file.format, series, options, scales));
+        failed(round_to.flatten(), error)
+    })?;
+    let mut reader = open().map_err(|error| refused(error.into()))?;
+    import(store, series, &mut *reader, options, |imported| {
+        on_progress(FileProgress::Stored {
+            imported,
+            rows: found.rows,
+        });
+    })
+    .await
+    .map_err(refused)
 }
 
 /// An exported root cannot be imported.
@@ -326,165 +362,4 @@ pub async fn import_root<S: Store + ?Sized>(
 }
 
 #[cfg(test)]
-mod tests {
-    use bulkhead_store::MemoryStore;
-    use futures::executor::block_on;
-
-    use super::*;
-    use crate::csv::CsvReader;
-    use crate::fixture::{all_bars, series};
-
-    const OPTIONS: ImportOptions = ImportOptions {
-        now_ms: i64::MAX,
-        bad_rows: BadRows::Refuse,
-        max_jump: Some(10),
-    };
-
-    fn import_text(
-        store: &MemoryStore,
-        lines: &str,
-        bad_rows: BadRows,
-    ) -> Result<Imported, ImportError> {
-        let text = format!("timestamp,open,high,low,close,volume\n{lines}");
-        let mut reader = CsvReader::new(text.as_bytes()).unwrap();
-        let options = ImportOptions {
-            bad_rows,
-            ..OPTIONS
-        };
-        block_on(import(store, &series(), &mut reader, &options, |_| {}))
-    }
-
-    fn minutes(range: std::ops::Range<usize>) -> String {
-        range
-            .map(|minute| format!("{},2,3,1,2.5,{minute}\n", minute * 60_000))
-            .collect()
-    }
-
-    #[test]
-    fn a_second_import_changes_nothing() {
-        let store = MemoryStore::new(0);
-        let first = import_text(&store, &minutes(0..20_001), BadRows::Refuse).unwrap();
-        assert_eq!(
-            (first.rows, first.inserted, first.unchanged),
-            (20_001, 20_001, 0)
-        );
-        let before = all_bars(&store);
-        let second = import_text(&store, &minutes(0..20_001), BadRows::Refuse).unwrap();
-        assert_eq!(
-            (second.inserted, second.updated, second.unchanged),
-            (0, 0, 20_001)
-        );
-        assert_eq!(all_bars(&store), before);
-        assert_eq!(before.len(), 20_001);
-    }
-
-    #[test]
-    fn a_bad_row_is_an_error_at_its_place_and_the_batches_before_it_are_stored() {
-        let store = MemoryStore::new(0);
-        let lines = minutes(0..10_500) + "x,1,1,1,1,1\n" + &minutes(10_500..10_600);
-        let error = import_text(&store, &lines, BadRows::Refuse).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("line 10502, column 1 (`timestamp`): `x`"),
-            "{error}"
-        );
-        assert_eq!(all_bars(&store).len(), 10_000);
-        let completed = import_text(&store, &minutes(0..10_600), BadRows::Refuse).unwrap();
-        assert_eq!((completed.inserted, completed.unchanged), (600, 10_000));
-    }
-
-    #[test]
-    fn a_bad_row_is_quarantined_with_its_reason_and_the_others_are_stored() {
-        let store = MemoryStore::new(0);
-        let lines = "60000,10,10,10,10,1\n60000,10,10,10,10,2\n0,10,10,10,10,1\n120000,NaN,1,1,1,1\n\
-             120000,10,9,10,10,1\n120001,10,10,10,10,1\n120000,1000,1000,1000,1000,1\n120000,11,11,11,11,1\n";
-        let imported = import_text(&store, lines, BadRows::Quarantine).unwrap();
-        assert_eq!((imported.rows, imported.inserted), (8, 2));
-        let quarantine = imported.quarantine;
-        assert_eq!(quarantine.count(), 6);
-        let reasons: Vec<_> = quarantine
-            .rows
-            .iter()
-            .map(|row| format!("{} {}", row.place, row.reason.name()))
-            .collect();
-        assert_eq!(
-            reasons,
-            [
-                "line 3 duplicate",
-                "line 4 out of order",
-                "line 5 malformed",
-                "line 6 invalid",
-                "line 7 off grid",
-                "line 8 jump",
-            ]
-        );
-        assert_eq!(all_bars(&store).open, [10, 11]);
-    }
-
-    #[test]
-    fn the_list_of_quarantined_rows_is_bounded_and_their_count_is_not() {
-        let store = MemoryStore::new(0);
-        let lines = "x,1,1,1,1,1\n".repeat(BATCH_BARS + 1_000) + &minutes(1..2);
-        let imported = import_text(&store, &lines, BadRows::Quarantine).unwrap();
-        assert_eq!(imported.quarantine.rows.len(), MAX_QUARANTINE_LISTED);
-        assert_eq!(imported.quarantine.counts["malformed"], 11_000);
-        assert_eq!((imported.rows, imported.inserted), (11_001, 1));
-    }
-
-    #[test]
-    fn a_file_without_bars_is_refused() {
-        let error = import_text(&MemoryStore::new(0), "", BadRows::Quarantine).unwrap_err();
-        assert!(matches!(error, ImportError::Empty), "{error}");
-    }
-
-    #[test]
-    fn a_value_that_the_series_cannot_hold_is_refused_by_the_store() {
-        let store = MemoryStore::new(0);
-        let wide = "0,9e,9e,9e,9e,1\n".replace("9e", "9000000000000000000");
-        import_text(&store, &wide, BadRows::Refuse).unwrap();
-        let error = import_text(&store, "60000,1.5,1.5,1.5,1.5,1\n", BadRows::Refuse).unwrap_err();
-        assert!(matches!(error, ImportError::Store(_)), "{error}");
-    }
-
-    #[test]
-    fn values_are_rounded_when_the_reader_is_told_to_and_counted() {
-        let text = "timestamp,open,high,low,close,volume\n60000,46319,46319,46319,46319,218102.59507500002\n\
-             120000,46319,46319,46319,46319,134919000.5\n";
-        let exact = CsvReader::new(text.as_bytes()).unwrap();
-        let rounded = CsvReader::new(text.as_bytes()).unwrap().round_to(Some(8));
-        let import = |mut reader: CsvReader<_>| {
-            let store = MemoryStore::new(0);
-            block_on(import(&store, &series(), &mut reader, &OPTIONS, |_| {}))
-                .map(|imported| (imported.rounded, all_bars(&store).volume))
-        };
-        let error = import(exact).unwrap_err().to_string();
-        assert!(error.contains("line 3, columns 2 to 6"), "{error}");
-        assert_eq!(
-            import(rounded).unwrap(),
-            (1, vec![218_102_595_075, 134_919_000_500_000])
-        );
-    }
-
-    #[test]
-    fn progress_is_told_after_each_batch() {
-        let text = format!(
-            "timestamp,open,high,low,close,volume\n{}",
-            minutes(0..20_001)
-        );
-        let mut reader = CsvReader::new(text.as_bytes()).unwrap();
-        let mut told = Vec::new();
-        let store = MemoryStore::new(0);
-        block_on(import(
-            &store,
-            &series(),
-            &mut reader,
-            &OPTIONS,
-            |imported| {
-                told.push((imported.rows, imported.inserted));
-            },
-        ))
-        .unwrap();
-        assert_eq!(told, [(10_000, 10_000), (20_000, 20_000), (20_001, 20_001)]);
-    }
-}
+mod tests;

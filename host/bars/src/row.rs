@@ -1,7 +1,7 @@
 use std::fmt;
 
 use bulkhead_kernel::bar::BarError;
-use bulkhead_kernel::bar_row::{BarRow, FieldError};
+use bulkhead_kernel::bar_row::{BarRow, FIELDS, FieldError};
 use bulkhead_kernel::instant::rfc3339;
 
 /// Where in its file a row stands.
@@ -49,9 +49,22 @@ pub enum Reason {
     /// A field is malformed.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// The fields do not make a bar, or do not fit one column with the bars before.
-    #[error("columns 2 to 6: {0}")]
+    /// The fields do not make a bar.
+    #[error("{column}: {0}", column = column_of(.0))]
     Bar(#[from] BarError),
+    /// A value and the bars before it do not fit one column.
+    #[error(
+        "column {} (`{}`): {value} and the bars before it do not fit 64 bits together, with {places} digit(s) after the decimal point",
+        place + 1, FIELDS.get(*place).unwrap_or(&"none")
+    )]
+    TooFine {
+        /// The value's place in the row, from 0.
+        place: usize,
+        /// The value.
+        value: String,
+        /// Digits after the decimal point that the column would need.
+        places: u8,
+    },
     /// It opens when the bar before it does.
     #[error("column 1 (`timestamp`): a bar that opens at {} is there already", rfc3339(*open_time_ms))]
     Duplicate {
@@ -100,6 +113,23 @@ pub enum Reason {
     },
 }
 
+/// The column that a rule of bars was broken in, as it is shown.
+fn column_of(error: &BarError) -> String {
+    let (BarError::PriceNotPositive { column, .. }
+    | BarError::OutsideRange { column, .. }
+    | BarError::DoesNotFit { column, .. }) = error
+    else {
+        return match error {
+            BarError::VolumeNegative { .. } => "column 6 (`volume`)".to_owned(),
+            _ => "columns 2 to 6".to_owned(),
+        };
+    };
+    match FIELDS.iter().position(|field| field == column) {
+        Some(place) => format!("column {} (`{column}`)", place + 1),
+        None => format!("`{column}`"),
+    }
+}
+
 impl Reason {
     /// One word for it, under which rows are counted.
     #[must_use]
@@ -107,11 +137,31 @@ impl Reason {
         match self {
             Self::Field(_) => "malformed",
             Self::Bar(_) => "invalid",
+            Self::TooFine { .. } => "too fine",
             Self::Duplicate { .. } => "duplicate",
             Self::OutOfOrder { .. } => "out of order",
             Self::OffGrid { .. } => "off grid",
             Self::InFuture { .. } => "in the future",
             Self::Jump { .. } => "jump",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_that_cannot_be_is_named_by_its_column() {
+        for (line, expect) in [
+            ("0,1,2,0,1,1", "column 4 (`low`): "),
+            ("0,3,2,1,1,1", "column 2 (`open`): "),
+            ("0,1,2,1,3,1", "column 5 (`close`): "),
+            ("0,1,2,1,1,-1", "column 6 (`volume`): "),
+        ] {
+            let row = BarRow::parse(line.split(',').map(str::as_bytes)).unwrap();
+            let said = Reason::from(row.validate().unwrap_err()).to_string();
+            assert!(said.starts_with(expect), "{line}: {said}");
         }
     }
 }

@@ -5,7 +5,9 @@ use bulkhead_evaluators::export_stress::Cycle;
 use bulkhead_kernel::assessment::Severity;
 use bulkhead_store::Store;
 
-use crate::{ExportError, ExportRequest, Exported, VerifyError, export, verify};
+use crate::{
+    ExportError, ExportRequest, Exported, ReadBackError, VerifyError, export, read_back, verify,
+};
 
 /// The most cycles of one drill.
 pub const MAX_CYCLES: u32 = 1_000;
@@ -13,9 +15,9 @@ pub const MAX_CYCLES: u32 = 1_000;
 /// One export of a drill.
 #[derive(Debug)]
 pub struct StressCycle {
-    /// How long the export took, without its verification.
+    /// How long the export took, without its verification and the comparison.
     pub duration: Duration,
-    /// What was exported and verified, or why not.
+    /// What was exported, verified and compared with the store, or why not.
     pub outcome: Result<Exported, StressError>,
 }
 
@@ -28,6 +30,9 @@ pub enum StressError {
     /// It is not what its manifest says.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// Its bars are not those of the store.
+    #[error(transparent)]
+    ReadBack(#[from] ReadBackError),
     /// There is no place for it.
     #[error("make a folder for the export")]
     Folder(#[source] std::io::Error),
@@ -43,6 +48,7 @@ impl From<&StressCycle> for Cycle {
                 |series| format!("{} {}", series.instrument, series.timeframe),
             )),
             Err(StressError::Verify(_)) => Some("verify".to_owned()),
+            Err(StressError::ReadBack(_)) => Some("read back".to_owned()),
             Err(StressError::Folder(_)) => Some("folder".to_owned()),
         };
         Self {
@@ -55,7 +61,8 @@ impl From<&StressCycle> for Cycle {
     }
 }
 
-/// Exports `cycles` times, [`MAX_CYCLES`] at most, each into a new folder in `scratch` that is removed again.
+/// Exports, verifies and reads back `cycles` times, [`MAX_CYCLES`] at most, each into a new folder in `scratch` that is
+/// removed again. A bar that is changed while a cycle runs fails it.
 /// `clock` tells the time since some instant; `on_cycle` is told after each.
 pub async fn stress<S: Store + ?Sized>(
     store: &S,
@@ -97,13 +104,18 @@ async fn run<S: Store + ?Sized>(
     let begun = clock();
     let manifest = export(store, request, &root, |so_far| exported = *so_far).await;
     let duration = clock().saturating_sub(begun);
-    let verified = manifest
-        .map_err(StressError::from)
-        .and_then(|_| verify(&root).map_err(StressError::from));
-    StressCycle {
-        duration,
-        outcome: verified.map(|_| exported),
-    }
+    let outcome = match manifest {
+        Ok(_) => compare(store, &root).await.map(|()| exported),
+        Err(error) => Err(error.into()),
+    };
+    StressCycle { duration, outcome }
+}
+
+/// Checks that an export is what its manifest says, and has what the store has.
+async fn compare<S: Store + ?Sized>(store: &S, root: &Path) -> Result<(), StressError> {
+    let manifest = verify(root)?;
+    read_back(store, root, &manifest).await?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -147,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cycle_exports_verifies_and_leaves_nothing_behind() {
+    fn each_cycle_exports_verifies_reads_back_and_leaves_nothing_behind() {
         let (cycles, left) = drill(series(), 3);
         assert_eq!(cycles.len(), 3);
         assert!(cycles.iter().all(|cycle| cycle.duration_seconds == 2.0));

@@ -1,11 +1,18 @@
 //! What can be typed.
 
+mod bars;
+mod drill;
+mod instant;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use bars::{Backfill, Bars, BarsAction, Export, Gaps, Import, List, Prune, Selection};
+pub use drill::{Drill, DrillAction, ExportStress};
 
 /// Runs an automated trading pipeline as a bundle of sandboxed WebAssembly functions.
 #[derive(Debug, Parser)]
@@ -30,7 +37,8 @@ pub struct Global {
         env = "BULKHEAD_MANIFEST"
     )]
     pub manifest: PathBuf,
-    /// The folder of the database and of compiled code. `up` and `invoke` make it when it is not there.
+    /// The folder of the database and of compiled code. `up`, `invoke`, `bars import` and `bars backfill` make it when
+    /// it is not there.
     #[arg(
         long,
         global = true,
@@ -62,6 +70,10 @@ pub enum Command {
     Status(Status),
     /// List the journal of runs.
     Runs(Runs),
+    /// Bring bars in and out, list them, look for gaps, fill them, and let old ones go.
+    Bars(Bars),
+    /// Rehearse what must not be tried first when it is needed.
+    Drill(Drill),
     /// Stop order entry, allow it again, or say how the switches stand.
     Kill(Kill),
     /// Look for what would keep the deployment from running.

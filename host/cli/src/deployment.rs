@@ -49,11 +49,16 @@ pub enum Keeping {
 impl Deployment {
     /// Opens the deployment of `app` that `global` names.
     pub fn open(global: &Global, app: ResolvedApp, keeping: Keeping) -> anyhow::Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store: Arc<dyn Store> = match keeping {
             Keeping::Database => Arc::new(open_store(global)?),
-            Keeping::Memory => Arc::new(MemoryStore::new(clock.now_ms())),
+            Keeping::Memory => Arc::new(MemoryStore::new(SystemClock.now_ms())),
         };
+        Self::over(global, app, store)
+    }
+
+    /// The same, over a store that is open.
+    pub fn over(global: &Global, app: ResolvedApp, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let cache = code_cache(global)?;
         let sandbox = sandbox(global, &app, Arc::clone(&store), Arc::clone(&clock), cache)?;
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::from_system());

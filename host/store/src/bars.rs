@@ -8,6 +8,8 @@ pub const MAX_SCALE: u8 = 12;
 pub const MAX_READ_LIMIT: u32 = 10_000;
 /// Most bars of one append: about a tenth of a second of the writer's time. A longer history comes in several.
 pub const MAX_APPEND_BARS: usize = 10_000;
+/// Most bars that one deletion takes away, for the same reason. More go in several.
+pub const MAX_DELETE_BARS: u32 = 10_000;
 /// Most characters of an instrument's name.
 pub const MAX_INSTRUMENT_CHARS: usize = 64;
 /// Most digits of a timeframe's count.
@@ -65,14 +67,18 @@ impl Series {
                 self.instrument
             )));
         }
-        if !is_timeframe(&self.timeframe) {
-            let shown: String = self.timeframe.chars().take(16).collect();
-            return Err(StoreError::Invalid(format!(
-                "timeframe {shown:?}: it must be a count and a unit of s, m, h, d, w, M, for example `5m`"
-            )));
-        }
-        Ok(())
+        validate_timeframe(&self.timeframe)
     }
+}
+
+pub(crate) fn validate_timeframe(timeframe: &str) -> Result<(), StoreError> {
+    if is_timeframe(timeframe) {
+        return Ok(());
+    }
+    let shown: String = timeframe.chars().take(16).collect();
+    Err(StoreError::Invalid(format!(
+        "timeframe {shown:?}: it must be a count and a unit of s, m, h, d, w, M, for example `5m`"
+    )))
 }
 
 fn is_timeframe(text: &str) -> bool {
@@ -299,6 +305,16 @@ pub(crate) fn overflow() -> StoreError {
         "bars: under the largest scale that the series uses, some value does not fit 64 bits"
             .to_owned(),
     )
+}
+
+/// Checks a deletion's limit.
+pub(crate) fn validate_delete_limit(limit: u32) -> Result<(), StoreError> {
+    if limit == 0 || limit > MAX_DELETE_BARS {
+        return Err(StoreError::Invalid(format!(
+            "limit {limit}: it must be from 1 to {MAX_DELETE_BARS}"
+        )));
+    }
+    Ok(())
 }
 
 /// Which bars to read.

@@ -17,13 +17,14 @@ mod error;
 mod json;
 mod memory;
 mod range;
+mod retention;
 mod runs;
 mod sqlite;
 mod store;
 
 pub use bars::{
-    AppendSummary, Bars, BarsQuery, MAX_APPEND_BARS, MAX_INSTRUMENT_CHARS, MAX_READ_LIMIT,
-    MAX_SCALE, Series, SeriesSummary,
+    AppendSummary, Bars, BarsQuery, MAX_APPEND_BARS, MAX_DELETE_BARS, MAX_INSTRUMENT_CHARS,
+    MAX_READ_LIMIT, MAX_SCALE, Series, SeriesSummary,
 };
 pub use document::{
     Document, Key, MAX_BODY_BYTES, MAX_COLLECTION_DEPTH, MAX_COLLECTION_NAME_CHARS,
@@ -32,6 +33,10 @@ pub use document::{
 };
 pub use error::{Cause, StoreError};
 pub use memory::MemoryStore;
+pub use retention::{
+    DEFAULT_DAILY_DAYS, DEFAULT_INTRADAY_DAYS, Keep, MAX_BATCHES, MAX_KEEP_DAYS,
+    RETENTION_BATCH_BARS, Retained, RetentionPolicy, apply_retention, plan_retention,
+};
 pub use runs::{
     CRON_TRIGGER, MAX_DETAIL_BYTES, MAX_LABEL_BYTES, MAX_RUNS_KEPT, MAX_RUNS_LIMIT,
     MAX_RUNS_RECORDED, RUN_STATUSES, RunFilter, RunRecord,

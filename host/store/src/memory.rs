@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::bars::{Scales, Values};
+use crate::bars::{Scales, Values, validate_delete_limit};
 use crate::document::{validate_collection, validate_writes};
 use crate::store::{
     Answer, KILL_SWITCH_BODY, KILL_SWITCH_COLLECTION, KILL_SWITCH_ID, Store, inline,
@@ -259,6 +259,29 @@ impl State {
         bars
     }
 
+    fn delete_bars_before(&mut self, series: &Series, before_ms: i64, limit: u32) -> u32 {
+        let Some(stored) = self.series.get_mut(series) else {
+            return 0;
+        };
+        let mut deleted = 0;
+        while deleted < limit
+            && let Some(oldest) = stored.bars.first_entry()
+            && *oldest.key() < before_ms
+        {
+            oldest.remove();
+            deleted += 1;
+        }
+        if stored.bars.is_empty() {
+            self.series.remove(series);
+        }
+        deleted
+    }
+
+    fn count_bars_before(&self, series: &Series, before_ms: i64) -> u64 {
+        let stored = self.series.get(series);
+        stored.map_or(0, |stored| stored.bars.range(..before_ms).count() as u64)
+    }
+
     fn summaries(&self) -> Vec<SeriesSummary> {
         self.series
             .iter()
@@ -365,6 +388,27 @@ impl Store for MemoryStore {
                 .get(series)
                 .and_then(|stored| stored.bars.last_key_value());
             Ok(newest.map(|(open_time_ms, _)| *open_time_ms))
+        })
+    }
+
+    fn delete_bars_before(
+        &self,
+        series: Series,
+        before_ms: i64,
+        limit: u32,
+        _now_ms: i64,
+    ) -> Answer<'_, u32> {
+        inline(move || {
+            series.validate()?;
+            validate_delete_limit(limit)?;
+            Ok(self.state().delete_bars_before(&series, before_ms, limit))
+        })
+    }
+
+    fn count_bars_before<'a>(&'a self, series: &'a Series, before_ms: i64) -> Answer<'a, u64> {
+        inline(move || {
+            series.validate()?;
+            Ok(self.state().count_bars_before(series, before_ms))
         })
     }
 

@@ -70,7 +70,26 @@ pub trait Store: Send + Sync + 'static {
     /// The open time of the newest bar of a series, in Unix milliseconds. None: the series has no bar.
     fn latest<'a>(&'a self, series: &'a Series) -> BoxFuture<'a, Result<Option<i64>, StoreError>>;
 
-    /// Every series that has a bar, by instrument and timeframe.
+    /// Deletes the oldest bars of a series that open before `before_ms` (Unix milliseconds), `limit` at most (1 to
+    /// [`MAX_DELETE_BARS`](crate::MAX_DELETE_BARS)), durably, and answers how many. Fewer than the limit: no such bar
+    /// is left. A series whose last bar goes is gone with its scales. `now_ms` is noted as the series' last change.
+    fn delete_bars_before(
+        &self,
+        series: Series,
+        before_ms: i64,
+        limit: u32,
+        now_ms: i64,
+    ) -> BoxFuture<'_, Result<u32, StoreError>>;
+
+    /// How many bars of a series open before `before_ms`, in Unix milliseconds.
+    fn count_bars_before<'a>(
+        &'a self,
+        series: &'a Series,
+        before_ms: i64,
+    ) -> BoxFuture<'a, Result<u64, StoreError>>;
+
+    /// Every series that has a bar, by instrument and timeframe, with its count and its bounds: two look-ups a series,
+    /// however long it is.
     fn series(&self) -> BoxFuture<'_, Result<Vec<SeriesSummary>, StoreError>>;
 
     /// Adds to the journal, durably, and forgets the oldest runs over the bound, but of each component the firing of its
@@ -115,6 +134,20 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn latest<'a>(&'a self, series: &'a Series) -> Answer<'a, Option<i64>> {
         (**self).latest(series)
+    }
+
+    fn delete_bars_before(
+        &self,
+        series: Series,
+        before_ms: i64,
+        limit: u32,
+        now_ms: i64,
+    ) -> Answer<'_, u32> {
+        (**self).delete_bars_before(series, before_ms, limit, now_ms)
+    }
+
+    fn count_bars_before<'a>(&'a self, series: &'a Series, before_ms: i64) -> Answer<'a, u64> {
+        (**self).count_bars_before(series, before_ms)
     }
 
     fn series(&self) -> Answer<'_, Vec<SeriesSummary>> {

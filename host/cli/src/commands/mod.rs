@@ -1,9 +1,11 @@
 //! One file a subcommand.
 
+pub mod bars;
 pub mod canary;
 pub mod check;
 pub mod completions;
 pub mod doctor;
+pub mod drill;
 pub mod invoke;
 pub mod kill;
 pub mod runs;

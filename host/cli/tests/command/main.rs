@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod bad_input;
+mod bars;
 mod canary;
+mod drill;
 mod kill;
 mod restart;
 mod signals;

@@ -9,6 +9,28 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::bars::{MAX_SCALE, Scales, Values, overflow};
 use crate::{AppendSummary, Bars, BarsQuery, Series, SeriesSummary, StoreError, sqlite::fault};
 
+// The statements that meet a whole table or a range of it. The tests hold each to a search in the index of the keys.
+
+const SELECT_SERIES: &str = "SELECT series_id, price_scale, volume_scale, bars FROM series
+     WHERE instrument = ?1 AND timeframe = ?2";
+const SELECT_FIRST: &str = "SELECT open_time_ms, open, high, low, close, volume FROM bars
+     WHERE series_id = ?1 AND open_time_ms BETWEEN ?2 AND ?3 ORDER BY open_time_ms ASC LIMIT ?4";
+const SELECT_LAST: &str = "SELECT open_time_ms, open, high, low, close, volume FROM bars
+     WHERE series_id = ?1 AND open_time_ms BETWEEN ?2 AND ?3 ORDER BY open_time_ms DESC LIMIT ?4";
+const SELECT_NEWEST: &str = "SELECT open_time_ms FROM bars
+     WHERE series_id = (SELECT series_id FROM series WHERE instrument = ?1 AND timeframe = ?2)
+     ORDER BY open_time_ms DESC LIMIT 1";
+const SELECT_SUMMARIES: &str = "SELECT instrument, timeframe, bars,
+         (SELECT min(open_time_ms) FROM bars WHERE bars.series_id = series.series_id),
+         (SELECT max(open_time_ms) FROM bars WHERE bars.series_id = series.series_id)
+     FROM series ORDER BY instrument, timeframe";
+const COUNT_BEFORE: &str = "SELECT count(*) FROM bars WHERE series_id = ?1 AND open_time_ms < ?2";
+/// The oldest bar that a deletion of so many leaves.
+const SELECT_FIRST_KEPT: &str = "SELECT open_time_ms FROM bars
+     WHERE series_id = ?1 AND open_time_ms < ?2 ORDER BY open_time_ms LIMIT 1 OFFSET ?3";
+const DELETE_BEFORE: &str = "DELETE FROM bars WHERE series_id = ?1 AND open_time_ms < ?2";
+const DELETE_SERIES: &str = "DELETE FROM series WHERE series_id = ?1";
+
 /// A row of `series`.
 struct SeriesRow {
     id: i64,
@@ -18,10 +40,7 @@ struct SeriesRow {
 
 fn series_row(connection: &Connection, series: &Series) -> rusqlite::Result<Option<SeriesRow>> {
     connection
-        .prepare_cached(
-            "SELECT series_id, price_scale, volume_scale, bars FROM series
-             WHERE instrument = ?1 AND timeframe = ?2",
-        )?
+        .prepare_cached(SELECT_SERIES)?
         .query_row(params![series.instrument, series.timeframe], |row| {
             Ok(SeriesRow {
                 id: row.get(0)?,
@@ -65,11 +84,9 @@ fn read_rows(connection: &mut Connection, query: &BarsQuery) -> rusqlite::Result
         return Ok(bars);
     };
     let mut statement = transaction.prepare_cached(if query.last {
-        "SELECT open_time_ms, open, high, low, close, volume FROM bars
-         WHERE series_id = ?1 AND open_time_ms BETWEEN ?2 AND ?3 ORDER BY open_time_ms DESC LIMIT ?4"
+        SELECT_LAST
     } else {
-        "SELECT open_time_ms, open, high, low, close, volume FROM bars
-         WHERE series_id = ?1 AND open_time_ms BETWEEN ?2 AND ?3 ORDER BY open_time_ms ASC LIMIT ?4"
+        SELECT_FIRST
     })?;
     let start_ms = query.start_ms.unwrap_or(i64::MIN);
     let mut rows = statement.query(params![series.id, start_ms, last_ms, query.limit])?;
@@ -95,11 +112,7 @@ fn values(row: &Row<'_>, first: usize) -> rusqlite::Result<Values> {
 pub(super) fn latest(connection: &Connection, series: &Series) -> Result<Option<i64>, StoreError> {
     let read = || {
         connection
-            .prepare_cached(
-                "SELECT open_time_ms FROM bars
-                 WHERE series_id = (SELECT series_id FROM series WHERE instrument = ?1 AND timeframe = ?2)
-                 ORDER BY open_time_ms DESC LIMIT 1",
-            )?
+            .prepare_cached(SELECT_NEWEST)?
             .query_row(params![series.instrument, series.timeframe], |row| {
                 row.get(0)
             })
@@ -110,12 +123,7 @@ pub(super) fn latest(connection: &Connection, series: &Series) -> Result<Option<
 
 pub(super) fn summaries(connection: &Connection) -> Result<Vec<SeriesSummary>, StoreError> {
     let read = || {
-        let mut statement = connection.prepare_cached(
-            "SELECT instrument, timeframe, bars,
-                 (SELECT min(open_time_ms) FROM bars WHERE bars.series_id = series.series_id),
-                 (SELECT max(open_time_ms) FROM bars WHERE bars.series_id = series.series_id)
-             FROM series ORDER BY instrument, timeframe",
-        )?;
+        let mut statement = connection.prepare_cached(SELECT_SUMMARIES)?;
         let rows = statement.query_map([], |row| {
             Ok(SeriesSummary {
                 series: Series {
@@ -130,6 +138,63 @@ pub(super) fn summaries(connection: &Connection) -> Result<Vec<SeriesSummary>, S
         rows.collect::<rusqlite::Result<Vec<_>>>()
     };
     read().map_err(fault("read the list of series"))
+}
+
+pub(super) fn count_before(
+    connection: &mut Connection,
+    series: &Series,
+    before_ms: i64,
+) -> Result<u64, StoreError> {
+    let mut read = || {
+        // One snapshot, as for a read.
+        let transaction = connection.transaction()?;
+        let Some(row) = series_row(&transaction, series)? else {
+            return Ok(0);
+        };
+        transaction
+            .prepare_cached(COUNT_BEFORE)?
+            .query_row(params![row.id, before_ms], |row| row.get::<_, i64>(0))
+            .map(i64::cast_unsigned)
+    };
+    read().map_err(fault("count bars"))
+}
+
+/// Deletes the oldest bars, and the series with the last of them.
+pub(super) fn delete_before(
+    connection: &Connection,
+    series: &Series,
+    before_ms: i64,
+    limit: u32,
+    now_ms: i64,
+) -> Result<u32, StoreError> {
+    let delete = || {
+        let Some(row) = series_row(connection, series)? else {
+            return Ok(0);
+        };
+        let first_kept: Option<i64> = connection
+            .prepare_cached(SELECT_FIRST_KEPT)?
+            .query_row(params![row.id, before_ms, limit], |row| row.get(0))
+            .optional()?;
+        let deleted = connection
+            .prepare_cached(DELETE_BEFORE)?
+            .execute(params![row.id, first_kept.unwrap_or(before_ms)])?;
+        let is_emptied = deleted == row.bars;
+        // The limit bounds it.
+        let deleted = u32::try_from(deleted).unwrap_or(u32::MAX);
+        if is_emptied {
+            connection
+                .prepare_cached(DELETE_SERIES)?
+                .execute([row.id])?;
+        } else if deleted > 0 {
+            connection
+                .prepare_cached(
+                    "UPDATE series SET bars = bars - ?2, updated_at_ms = ?3 WHERE series_id = ?1",
+                )?
+                .execute(params![row.id, deleted, now_ms])?;
+        }
+        Ok(deleted)
+    };
+    delete().map_err(fault("delete bars"))
 }
 
 /// Stores the bars. On an error the caller rolls back what was done.
@@ -309,5 +374,73 @@ impl<'c> Upsert<'c> {
             after.volume
         ])?;
         Ok(before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SqliteOptions, SqliteStore};
+
+    /// How SQLite would carry out a statement: a line for each step.
+    fn plan(connection: &Connection, statement: &str) -> Vec<String> {
+        let mut explained = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
+            .unwrap();
+        for parameter in 1..=explained.parameter_count() {
+            explained.raw_bind_parameter(parameter, 1).unwrap();
+        }
+        let mut rows = explained.raw_query();
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get(3).unwrap());
+        }
+        steps
+    }
+
+    #[test]
+    fn no_read_or_deletion_of_bars_looks_at_more_than_its_range_or_sorts() {
+        const RANGE: &str = "SEARCH bars USING PRIMARY KEY (series_id=? AND open_time_ms";
+        const SERIES: &str = "SEARCH bars USING PRIMARY KEY (series_id=?";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        drop(SqliteStore::open(&path, SqliteOptions::default()).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        for (statement, expect) in [
+            (SELECT_FIRST, vec![RANGE]),
+            (SELECT_LAST, vec![RANGE]),
+            (COUNT_BEFORE, vec![RANGE]),
+            (SELECT_FIRST_KEPT, vec![RANGE]),
+            (DELETE_BEFORE, vec![RANGE]),
+            (
+                SELECT_NEWEST,
+                vec![SERIES, "SCALAR SUBQUERY", "SEARCH series USING"],
+            ),
+            (SELECT_SERIES, vec!["SEARCH series USING INDEX"]),
+            // The bounds are a look-up each, and the count is kept.
+            (
+                SELECT_SUMMARIES,
+                vec![
+                    "SCAN series USING INDEX",
+                    "CORRELATED SCALAR SUBQUERY",
+                    SERIES,
+                    "CORRELATED SCALAR SUBQUERY",
+                    SERIES,
+                ],
+            ),
+            // What refers to a series that goes is looked for by the series, too.
+            (
+                DELETE_SERIES,
+                vec!["SEARCH series USING INTEGER PRIMARY KEY", SERIES],
+            ),
+        ] {
+            let steps = plan(&connection, statement);
+            let as_expected = steps.len() == expect.len()
+                && steps
+                    .iter()
+                    .zip(&expect)
+                    .all(|(step, expect)| step.starts_with(expect));
+            assert!(as_expected, "{statement}: {steps:#?}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::mpsc;
 
+use crate::bars::validate_delete_limit;
 use crate::document::{validate_collection, validate_writes};
 use crate::store::{Answer, Store, inline};
 use crate::{
@@ -295,6 +296,28 @@ impl Store for SqliteStore {
         self.read(move |connection| {
             series.validate()?;
             bars::latest(connection, series)
+        })
+    }
+
+    fn delete_bars_before(
+        &self,
+        series: Series,
+        before_ms: i64,
+        limit: u32,
+        now_ms: i64,
+    ) -> Answer<'_, u32> {
+        let valid = series
+            .validate()
+            .and_then(|()| validate_delete_limit(limit));
+        self.change(valid, move |connection| {
+            bars::delete_before(connection, &series, before_ms, limit, now_ms)
+        })
+    }
+
+    fn count_bars_before<'a>(&'a self, series: &'a Series, before_ms: i64) -> Answer<'a, u64> {
+        self.read(move |connection| {
+            series.validate()?;
+            bars::count_before(connection, series, before_ms)
         })
     }
 

@@ -10,4 +10,5 @@ mod file;
 mod group;
 mod journal;
 mod properties;
+mod retention;
 mod stores;

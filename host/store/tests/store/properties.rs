@@ -18,6 +18,8 @@ enum Call {
     Count(String),
     Append(Series, Bars),
     Read(BarsQuery),
+    DeleteBefore(Series, i64, u32),
+    CountBefore(Series, i64),
     Record(Vec<RunRecord>),
     Runs(RunFilter),
     Overview,
@@ -38,6 +40,16 @@ fn answer(store: &Shared, call: &Call, now_ms: i64) -> String {
             format!("{:?}", block_on(store.append_bars(series, bars, now_ms)))
         }
         Call::Read(query) => format!("{:?}", block_on(store.read_bars(&query))),
+        Call::DeleteBefore(series, before_ms, limit) => {
+            let deleted = store.delete_bars_before(series, before_ms, limit, now_ms);
+            format!("{:?}", block_on(deleted))
+        }
+        Call::CountBefore(series, before_ms) => {
+            format!(
+                "{:?}",
+                block_on(store.count_bars_before(&series, before_ms))
+            )
+        }
         Call::Record(runs) => format!("{:?}", block_on(store.record_runs(runs))),
         Call::Runs(filter) => format!("{:?}", block_on(store.runs(&filter))),
         Call::Overview => format!(
@@ -187,6 +199,9 @@ fn call() -> impl Strategy<Value = Call> {
         1 => collection().prop_map(Call::Count),
         3 => (series(), bars()).prop_map(|(series, bars)| Call::Append(series, bars)),
         2 => bars_query().prop_map(Call::Read),
+        1 => (series(), -1_i64..21, 1_u32..9)
+            .prop_map(|(series, before_ms, limit)| Call::DeleteBefore(series, before_ms, limit)),
+        1 => (series(), -1_i64..21).prop_map(|(series, before_ms)| Call::CountBefore(series, before_ms)),
         2 => vec(run_record(), 0..12).prop_map(Call::Record),
         1 => run_filter().prop_map(Call::Runs),
         1 => Just(Call::Overview),

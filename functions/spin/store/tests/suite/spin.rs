@@ -214,6 +214,48 @@ impl host::Store for SpinStore {
         self.answer(|database| market_data::latest(database, &series_in(series)))
     }
 
+    // Retention is the host's: here the suite's calls are carried out as they are said.
+    fn delete_bars_before(
+        &self,
+        series: host::Series,
+        before_ms: i64,
+        limit: u32,
+        _now_ms: i64,
+    ) -> BoxFuture<'_, Result<u32, host::StoreError>> {
+        self.answer(|database| {
+            let name = [series.instrument.as_str().into(), series.timeframe.as_str().into()];
+            let range = [&name[..], &[before_ms.into(), i64::from(limit).into()]].concat();
+            let deleted = "DELETE FROM bars WHERE (series_id, open_time_ms) IN (
+                               SELECT series_id, open_time_ms FROM bars JOIN series USING (series_id)
+                               WHERE instrument = ?1 AND timeframe = ?2 AND open_time_ms < ?3
+                               ORDER BY open_time_ms LIMIT ?4)
+                           RETURNING open_time_ms";
+            let deleted = database.execute(deleted, &range).unwrap().len();
+            let emptied = "DELETE FROM series WHERE instrument = ?1 AND timeframe = ?2
+                               AND series_id NOT IN (SELECT series_id FROM bars)";
+            database.execute(emptied, &name).unwrap();
+            Ok(u32::try_from(deleted).unwrap())
+        })
+    }
+
+    fn count_bars_before<'a>(
+        &'a self,
+        series: &'a host::Series,
+        before_ms: i64,
+    ) -> BoxFuture<'a, Result<u64, host::StoreError>> {
+        self.answer(|database| {
+            let sql = "SELECT count(*) FROM bars JOIN series USING (series_id)
+                       WHERE instrument = ?1 AND timeframe = ?2 AND open_time_ms < ?3";
+            let parameters = [
+                series.instrument.as_str().into(),
+                series.timeframe.as_str().into(),
+                before_ms.into(),
+            ];
+            let rows = database.execute(sql, &parameters).unwrap();
+            Ok(integer(&rows[0][0]).cast_unsigned())
+        })
+    }
+
     fn series(&self) -> BoxFuture<'_, Result<Vec<host::SeriesSummary>, host::StoreError>> {
         self.answer(|database| {
             let sql = "SELECT instrument, timeframe, count(*), min(open_time_ms), max(open_time_ms)
