@@ -55,6 +55,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Invoke(command) => commands::invoke::run(global, command).await,
             Command::Status(command) => commands::status::run(global, &command).await,
             Command::Runs(command) => commands::runs::run(global, command).await,
+            Command::Events(command) => commands::events::run(global, command).await,
             Command::Kill(command) => commands::kill::run(global, command).await,
             Command::Doctor(command) => commands::doctor::run(global, &command).await,
             Command::Check(command) => commands::check::run(global, &command),

@@ -80,7 +80,7 @@ proptest! {
     }
 
     #[test]
-    fn a_route_of_the_manifest_is_one_of_the_server(text in "(/([a-z.:%*]{0,4}|health|healthz)){0,3}(/|/[.]{3}|/[*])?") {
+    fn a_route_of_the_manifest_is_one_of_the_server(text in "(/([a-z.:%*]{0,4}|health|healthz|events)){0,3}(/|/[.]{3}|/[*])?") {
         if let Ok(route) = Route::parse(&text) {
             prop_assert!(served_route(&route), "{text}");
         }

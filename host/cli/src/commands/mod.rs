@@ -4,6 +4,7 @@ pub mod canary;
 pub mod check;
 pub mod completions;
 pub mod doctor;
+pub mod events;
 pub mod invoke;
 pub mod kill;
 pub mod runs;
