@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bulkhead_grants::dial::Connector;
-use bulkhead_grants::egress::{BoxFuture, EgressClass, EgressGrant, EgressRule, StaticResolver};
+use bulkhead_grants::egress::{
+    BoxFuture, EgressClass, EgressGrant, EgressRule, RuleHeader, RuleHeaders, StaticResolver,
+};
 use bulkhead_stage::Finished;
 use bulkhead_store::{Key, Store as _, Write};
 use bulkhead_tests::{Bench, NOW_MS, guest};
@@ -76,6 +78,10 @@ struct Rule {
     class: String,
     methods: Vec<String>,
     paths: Vec<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    headers_required: bool,
 }
 
 /// Counts, and connects to nothing.
@@ -168,8 +174,18 @@ fn rule(rule: Rule) -> EgressRule {
         },
         methods: rule.methods.iter().map(|m| m.parse().unwrap()).collect(),
         paths: rule.paths.iter().map(|p| p.parse().unwrap()).collect(),
+        headers: headers(rule.headers, rule.headers_required),
         manifest_line: rule.line,
     }
+}
+
+/// A rule's headers, each from the variable `credential`.
+fn headers(headers: BTreeMap<String, String>, required: bool) -> RuleHeaders {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| RuleHeader::new(name, value, vec!["credential".into()]).unwrap())
+        .collect();
+    RuleHeaders::new(headers, required).unwrap()
 }
 
 /// The switches' documents as the vector has them; all off when it says nothing. A body that no store accepts stands
@@ -315,6 +331,7 @@ fn and_the_venue(mut grant: EgressGrant) -> EgressGrant {
         class: EgressClass::MarketData,
         methods: vec!["GET".parse().unwrap()],
         paths: vec!["/*".parse().unwrap()],
+        headers: RuleHeaders::default(),
         manifest_line: 1,
     });
     grant

@@ -2,7 +2,7 @@
 //!
 //! An [`Assessment`] has a severity, the [`Check`]s it was made of, the [`Issue`]s found, numbers and metadata. Its status
 //! word comes from the [`Ladder`] of its family, so that `fail`, `error`, `alert` and `breached` compare alike. How it is written
-//! ([`Assessment::to_json`], [`Assessment::to_markdown`]), told to the event bus ([`Assessment::to_event`]) and kept ([`history`])
+//! ([`Assessment::to_json`], [`Assessment::to_markdown`]), read ([`Assessment::from_json`]), told to the event bus ([`Assessment::to_event`]) and kept ([`history`])
 //! is the same for all.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 pub mod history;
 mod issue;
 mod ladder;
+mod read;
 mod render;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bulkhead_telemetry::TopicPrefix;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bars::{Backfill, Bars, BarsAction, Export, Gaps, Import, List, Prune, Selection};
@@ -74,6 +75,8 @@ pub enum Command {
     Bars(Bars),
     /// Rehearse what must not be tried first when it is needed.
     Drill(Drill),
+    /// List what stages and the host reported, the newest last.
+    Events(Events),
     /// Stop order entry, allow it again, or say how the switches stand.
     Kill(Kill),
     /// Look for what would keep the deployment from running.
@@ -155,6 +158,24 @@ pub struct Runs {
     /// At most so many, the newest first.
     #[arg(long, default_value = "20", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Only events of this topic and of those below it, such as `telemetry.ingest`.
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub topic: TopicPrefix,
+    /// At most so many of the newest.
+    #[arg(long, default_value = "20", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Go on with those that come, until interrupted.
+    #[arg(long)]
+    pub follow: bool,
 }
 
 /// The words of the journal.

@@ -57,6 +57,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Runs(command) => commands::runs::run(global, command).await,
             Command::Bars(command) => commands::bars::run(global, command).await,
             Command::Drill(command) => commands::drill::run(global, command).await,
+            Command::Events(command) => commands::events::run(global, command).await,
             Command::Kill(command) => commands::kill::run(global, command).await,
             Command::Doctor(command) => commands::doctor::run(global, &command).await,
             Command::Check(command) => commands::check::run(global, &command),

@@ -100,8 +100,8 @@ impl Dialer {
 
     /// Sends a request under a permit.
     ///
-    /// Method and path must be the permitted ones; the query may have gained a signature since, and headers credentials.
-    /// Scheme, authority and `Host` are the permit's, whatever the request says.
+    /// Method and path must be the permitted ones; the query may have gained a signature since. Scheme, authority, `Host` and
+    /// the headers of the rule that permits it are the permit's, whatever the request says.
     ///
     /// # Errors
     /// The request is not the permitted one, or an operation failed or took longer than its limit.
@@ -228,7 +228,7 @@ where
     ))
 }
 
-/// The request as it goes out: origin form, the permit's `Host`, and the connection closed afterwards.
+/// The request as it goes out: origin form, the rule's headers, the permit's `Host`, and the connection closed afterwards.
 fn as_permitted<B>(permit: &Permit, request: Request<B>) -> Result<Request<B>, SendError> {
     let (mut parts, body) = request.into_parts();
     let path_and_query = parts
@@ -244,6 +244,7 @@ fn as_permitted<B>(permit: &Permit, request: Request<B>) -> Result<Request<B>, S
     }
     let host = HeaderValue::try_from(permit.target().authority())
         .map_err(|source| SendError::Host { source })?;
+    permit.headers().set(&mut parts.headers);
     parts.headers.insert(HOST, host);
     parts
         .headers

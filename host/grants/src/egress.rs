@@ -7,6 +7,8 @@
 //! - One parser (`url`) reads the authority, and what it read is what is resolved and dialled. An authority whose text
 //!   is not what the parser writes back, but for case and a default port, is refused, never repaired.
 //! - A redirect is an answer: it goes back to the guest, whose next request is judged anew.
+//! - The headers of a rule are added to what that rule permits and to nothing else, after the decision, in place of any that
+//!   the guest set. A guest sees neither them nor a request with them.
 //! - When several rules permit a request and one of them is order entry, it is order entry.
 
 mod address;
@@ -16,6 +18,7 @@ mod host;
 mod path;
 mod resolve;
 mod rule;
+mod rule_headers;
 mod target;
 
 pub use address::{Forbidden, forbidden};
@@ -28,4 +31,8 @@ pub use resolve::{
     admit, resolve_and_check,
 };
 pub use rule::{EgressClass, EgressGrant, EgressRule};
+pub use rule_headers::{
+    MAX_RULE_HEADER_NAME_BYTES, MAX_RULE_HEADER_VALUE_BYTES, MAX_RULE_HEADERS, MalformedHeader,
+    RuleHeader, RuleHeaders,
+};
 pub use target::{MAX_AUTHORITY_BYTES, Scheme, Target, TargetHost};

@@ -78,6 +78,10 @@ reasons! { EGRESS, "Every word with which the egress gate denies a request.":
     TRADING_DISABLED = "trading-disabled";
     /// Order entry while `systemStatus/trading_gate` says that trading is off or halted, or is unreadable.
     TRADING_GATE_CLOSED = "trading-gate-closed";
+    /// The rule has headers, and the request would carry them over `http` to another machine.
+    CREDENTIALS_IN_CLEAR = "credentials-in-clear";
+    /// The rule requires its headers, and one of them is empty.
+    HEADER_VALUE_MISSING = "header-value-missing";
     /// The host's name has no address.
     NAME_UNRESOLVED = "name-unresolved";
     /// The host's name has more addresses than are checked.

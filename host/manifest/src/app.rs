@@ -6,6 +6,7 @@ use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
 use crate::component::{Component, ReadComponent};
+use crate::header::check_unread;
 use crate::names::check_kebab_id;
 use crate::problem::{Findings, Problems, Source, Span, quoted};
 use crate::references::check_references;
@@ -143,6 +144,7 @@ fn read(found: &mut Findings<'_>) -> App {
     let components = read_components(found, &root, &variables);
     let triggers = ReadTriggers::read(found, &root);
     check_references(found, &root, &components, &triggers.references);
+    check_unread(found, &components);
 
     app.variables = variables.well_formed;
     app.triggers = with_schedules(found, triggers.triggers, &components);

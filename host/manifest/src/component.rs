@@ -66,7 +66,7 @@ pub struct Component<H = OutboundHost, V = VariableValue> {
     /// Where it may connect to, as far as egress rules permit a request.
     pub allowed_outbound_hosts: Vec<H>,
     /// Which requests it may send.
-    pub egress: Vec<EgressRule<H>>,
+    pub egress: Vec<EgressRule<H, V>>,
     /// Which documents it may read and write.
     pub documents: DocumentGrant,
     /// What it may do with bars.

@@ -6,14 +6,22 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::header::{EgressHeader, read_headers, read_required};
 use crate::host::OutboundHost;
 use crate::names::did_you_mean;
 use crate::problem::{Findings, quoted};
 use crate::section::{Located, Section};
 use crate::template::Template;
-use crate::variable::Variables;
+use crate::variable::{VariableValue, Variables};
 
-const EGRESS_KEYS: &[&str] = &["host", "class", "methods", "paths"];
+const EGRESS_KEYS: &[&str] = &[
+    "host",
+    "class",
+    "methods",
+    "paths",
+    "headers",
+    "headers_required",
+];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 /// The methods that change nothing (RFC 9110, section 9.2.1).
 const SAFE_METHODS: &[&str] = &["GET", "HEAD"];
@@ -145,9 +153,9 @@ impl fmt::Display for PathPattern {
     }
 }
 
-/// One rule. `H` is [`Template`] before its host is resolved.
+/// One rule. `H` and `V` are [`Template`] before it is resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct EgressRule<H = OutboundHost> {
+pub struct EgressRule<H = OutboundHost, V = VariableValue> {
     /// Where to; covered by an entry of the component's `allowed_outbound_hosts`.
     pub host: H,
     /// What for.
@@ -156,11 +164,15 @@ pub struct EgressRule<H = OutboundHost> {
     pub methods: Vec<String>,
     /// On which paths. Never empty.
     pub paths: Vec<PathPattern>,
+    /// What the gate adds to the requests.
+    pub headers: Vec<EgressHeader<V>>,
+    /// Whether a request is refused while one of the headers is empty.
+    pub headers_required: bool,
     /// The line on which the rule begins, from 1.
     pub line: usize,
 }
 
-impl EgressRule<Template> {
+impl EgressRule<Template, Template> {
     pub(crate) fn read(
         found: &mut Findings<'_>,
         rule: &Section<'_>,
@@ -207,6 +219,8 @@ impl EgressRule<Template> {
                 );
             }
         }
+        let headers = read_headers(found, rule, variables);
+        let headers_required = read_required(found, rule);
         let methods = methods
             .iter()
             .map(|method| method.value.to_owned())
@@ -216,6 +230,8 @@ impl EgressRule<Template> {
             class: class?,
             methods,
             paths,
+            headers: headers?,
+            headers_required,
             line: found.line(&rule.span),
         })
     }

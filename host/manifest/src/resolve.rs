@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::component::Component;
 use crate::egress::{EgressRule, HostUse, resolve_host};
+use crate::header::{check_host, resolve_headers};
 use crate::host::OutboundHost;
 use crate::problem::Findings;
 use crate::template::Template;
@@ -72,12 +73,18 @@ fn resolve_component(
         .iter()
         .map(|rule| {
             let host = resolve_template(found, &rule.host, values, HostUse::Egress)?;
+            let headers = resolve_headers(found, &rule.headers, values)?;
+            if !headers.is_empty() {
+                check_host(found, &host, &rule.host);
+            }
             let (methods, paths) = (rule.methods.clone(), rule.paths.clone());
             Some(EgressRule {
                 host,
                 class: rule.class,
                 methods,
                 paths,
+                headers,
+                headers_required: rule.headers_required,
                 line: rule.line,
             })
         })

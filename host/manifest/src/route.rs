@@ -9,7 +9,7 @@ use crate::problem::{Findings, quoted};
 use crate::section::{Located, Section};
 
 /// The paths that `bulkhead up` answers itself.
-const HEALTH_PATHS: [&str; 2] = ["/health", "/healthz"];
+const OWN_PATHS: [&str; 3] = ["/health", "/healthz", "/events"];
 /// The paths that Spin keeps for itself.
 const RESERVED_PREFIX: &str = "/.well-known/spin";
 /// The longest route, in bytes.
@@ -53,9 +53,9 @@ impl Route {
                 quoted(text)
             ));
         }
-        if HEALTH_PATHS.contains(&path) {
+        if OWN_PATHS.contains(&path) {
             return Err(format!(
-                "the route {} is taken: `bulkhead up` answers it with its own health",
+                "the route {} is taken: `bulkhead up` answers it itself",
                 quoted(text)
             ));
         }
@@ -199,6 +199,7 @@ mod tests {
             "/health",
             "/health/",
             "/healthz",
+            "/events",
             "/health/...",
             "/healthz/*",
             "/a...b",

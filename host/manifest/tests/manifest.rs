@@ -264,6 +264,103 @@ fn a_secret_reaches_the_component_and_is_never_shown() {
     }
 }
 
+/// A stage whose requests the host signs.
+const CREDENTIALS: &str = r#"spin_manifest_version = 2
+
+[application]
+name = "credentials"
+
+[variables]
+key = { default = "", secret = true }
+secret = { default = "hunter2", secret = true }
+
+[component.ingest]
+source = "ingest.wasm"
+allowed_outbound_hosts = ["https://data.example.com", "http://127.0.0.1:7878"]
+
+[component.ingest.tool.bulkhead]
+stage = "ingest"
+
+[[component.ingest.tool.bulkhead.egress]]
+host = "https://data.example.com"
+class = "market-data"
+methods = ["GET"]
+paths = ["/v2/**"]
+headers = { "APCA-API-KEY-ID" = "{{ key }}", "APCA-API-SECRET-KEY" = "{{ secret }}", both = "{{ key }}:{{ secret }}", accept = "text/csv" }
+headers_required = true
+
+[[component.ingest.tool.bulkhead.egress]]
+host = "http://127.0.0.1:7878"
+class = "market-data"
+methods = ["GET"]
+paths = ["/v2/**"]
+headers = { "APCA-API-SECRET-KEY" = "{{ secret }}" }
+"#;
+
+#[test]
+fn the_headers_of_a_rule_are_empty_where_a_variable_of_theirs_is() {
+    let app = App::parse("spin.toml", CREDENTIALS).unwrap();
+    let values = |supplied: &BTreeMap<String, String>| {
+        let app = app.resolve(supplied).unwrap();
+        let rule = &app.components["ingest"].egress[0];
+        assert!(rule.headers_required);
+        let headers = rule.headers.iter();
+        headers
+            .map(|header| (header.name.clone(), header.value.value.clone()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let expected = |key: &str, both: &str| {
+        let pairs = [
+            ("APCA-API-KEY-ID", key),
+            ("APCA-API-SECRET-KEY", "hunter2"),
+            ("accept", "text/csv"),
+            ("both", both),
+        ];
+        BTreeMap::from(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    };
+    assert_eq!(values(&BTreeMap::new()), expected("", ""));
+    assert_eq!(values(&supplied("key", "k")), expected("k", "k:hunter2"));
+}
+
+#[test]
+fn no_component_can_read_what_goes_into_a_header() {
+    let app = check(CREDENTIALS).unwrap();
+    assert!(app.components["ingest"].variables.is_empty());
+    let text = CREDENTIALS.replace(
+        "[component.ingest.tool.bulkhead]",
+        "[component.ingest.variables]\nsigned = \"x{{ secret }}\"\n\n[component.ingest.tool.bulkhead]",
+    );
+    let problems = check(&text).unwrap_err();
+    assert_eq!(problems.as_slice().len(), 1, "{problems}");
+    assert_eq!(problems.as_slice()[0].line, 15);
+}
+
+#[test]
+fn what_goes_into_a_header_is_never_shown() {
+    let app = App::parse("spin.toml", CREDENTIALS).unwrap();
+    let resolved = app.resolve(&supplied("key", "hunter3")).unwrap();
+    let broken = app
+        .resolve(&supplied("key", "hunter3\r\nx: y"))
+        .unwrap_err();
+    for shown in [
+        serde_json::to_string(&app).unwrap(),
+        serde_json::to_string(&resolved).unwrap(),
+        serde_json::to_string(&broken).unwrap(),
+        format!("{app:?}"),
+        format!("{resolved:?}"),
+        format!("{broken} {broken:?}"),
+    ] {
+        assert!(
+            !shown.contains("hunter3") && !shown.contains("x: y"),
+            "{shown}"
+        );
+    }
+    let shown = serde_json::to_value(&resolved).unwrap();
+    let headers = &shown["components"]["ingest"]["egress"][0]["headers"];
+    assert_eq!(headers[0]["value"], "***");
+    assert_eq!(headers[0]["variables"], serde_json::json!(["key"]));
+}
+
 #[test]
 fn problems_are_serialised_with_their_places() {
     let problems = check("spin_manifest_version = 3\n[application]\nname = \"a\"\n").unwrap_err();

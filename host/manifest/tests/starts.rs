@@ -47,6 +47,56 @@ fn the_longest_path_of_the_manifest_is_the_longest_of_the_gate() {
     }
 }
 
+/// Whether the manifest takes a header of this name and value, and the gate what comes of it.
+fn takes_header(name: &str, value: &str) -> (bool, bool) {
+    let text = format!(
+        "spin_manifest_version = 2\n[application]\nname = \"a\"\n[component.ingest]\nsource = \"i.wasm\"\n\
+         allowed_outbound_hosts = [\"https://a.example\"]\n[component.ingest.tool.bulkhead]\nstage = \"ingest\"\n\
+         [[component.ingest.tool.bulkhead.egress]]\nhost = \"https://a.example\"\nclass = \"market-data\"\n\
+         methods = [\"GET\"]\npaths = [\"/\"]\nheaders = {{ {name:?} = {value:?} }}\n"
+    );
+    let taken = App::check("spin.toml", &text, &Default::default()).is_ok();
+    let header = gate::RuleHeader::new(name, value, vec![]);
+    (taken, header.is_ok())
+}
+
+#[test]
+fn a_header_of_the_manifest_is_one_of_the_gate_and_the_reverse() {
+    let longest_name = "a".repeat(gate::MAX_RULE_HEADER_NAME_BYTES);
+    let longest_value = "a".repeat(gate::MAX_RULE_HEADER_VALUE_BYTES);
+    for (name, value, accepted) in [
+        ("APCA-API-KEY-ID", "PK123", true),
+        ("a", "", true),
+        (&longest_name, &longest_value, true),
+        (&format!("{longest_name}a"), "a", false),
+        ("a", &format!("{longest_value}a"), false),
+        ("a", "a b", true),
+        ("a", " a", false),
+        ("a", "é", false),
+        ("!#$%&'*+-.^_`|~", "~", true),
+        ("a(b", "a", false),
+        ("Host", "a", false),
+        ("content-length", "1", false),
+        ("Connection", "close", false),
+        ("HTTP2-Settings", "a", false),
+        ("Keep-Alive", "a", false),
+        ("Proxy-Authenticate", "a", false),
+        ("Proxy-Authorization", "a", false),
+        ("Proxy-Connection", "a", false),
+        ("TE", "a", false),
+        ("Trailer", "a", false),
+        ("Transfer-Encoding", "a", false),
+        ("Upgrade", "a", false),
+        ("X-HTTP-Method", "a", false),
+        ("X-HTTP-Method-Override", "a", false),
+        ("X-Method-Override", "a", false),
+        ("X-Original-URL", "a", false),
+        ("X-Rewrite-URL", "a", false),
+    ] {
+        assert_eq!(takes_header(name, value), (accepted, accepted), "{name}");
+    }
+}
+
 #[test]
 fn the_longest_cron_expression_of_the_manifest_is_the_longest_of_the_scheduler() {
     for (bytes, accepted) in [
@@ -80,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn a_route_of_the_manifest_is_one_of_the_server(text in "(/([a-z.:%*]{0,4}|health|healthz)){0,3}(/|/[.]{3}|/[*])?") {
+    fn a_route_of_the_manifest_is_one_of_the_server(text in "(/([a-z.:%*]{0,4}|health|healthz|events)){0,3}(/|/[.]{3}|/[*])?") {
         if let Ok(route) = Route::parse(&text) {
             prop_assert!(served_route(&route), "{text}");
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use bulkhead_grants::documents::{CollectionPattern, DocumentGrant};
 use bulkhead_grants::egress::{
-    Cidr, EgressClass, EgressGrant, EgressRule, HostMatch, HostPattern, PortMatch, Scheme,
-    SchemeMatch,
+    Cidr, EgressClass, EgressGrant, EgressRule, HostMatch, HostPattern, MalformedHeader, PortMatch,
+    RuleHeader, RuleHeaders, Scheme, SchemeMatch,
 };
 use bulkhead_manifest as manifest;
 
@@ -115,6 +115,7 @@ fn egress(component: &manifest::Component) -> Result<EgressGrant, String> {
                     .iter()
                     .map(|path| path.as_str().parse().map_err(|error| format!("{error}")))
                     .collect::<Result<_, _>>()?,
+                headers: headers(rule).map_err(|error| error.to_string())?,
                 manifest_line: line(rule.line),
             })
         })
@@ -124,6 +125,14 @@ fn egress(component: &manifest::Component) -> Result<EgressGrant, String> {
         component_line: line(component.lines.bulkhead),
         rules,
     })
+}
+
+fn headers(rule: &manifest::EgressRule) -> Result<RuleHeaders, MalformedHeader> {
+    let headers = rule.headers.iter().map(|header| {
+        let variables = header.variables.clone();
+        RuleHeader::new(&header.name, &header.value.value, variables)
+    });
+    RuleHeaders::new(headers.collect::<Result<_, _>>()?, rule.headers_required)
 }
 
 fn host(host: &manifest::OutboundHost) -> Result<HostPattern, String> {

@@ -3,7 +3,8 @@
 //! A trigger hands a [`RunRequest`] to the [`Supervisor`]. The supervisor decides whether it may start (the overlap
 //! policy of scheduled runs, the bound on concurrent runs of all others), starts it through a
 //! [`bulkhead_stage::Runner`], tries again after a transient failure, and writes one [`JournalEntry`] for each run
-//! to the [`Journal`], in batches and off the caller's path.
+//! to the [`Journal`], in batches and off the caller's path. Each run's end also goes to the [`EventSink`], with the events
+//! of its report.
 //!
 //! Accepted words of the journal's `status`: `success`, `hold`, `skipped` (the three outcomes of a stage; `skipped`
 //! also when the overlap policy kept a run from starting), `missed` (a firing that never became a run) and `failed`.
@@ -11,6 +12,7 @@
 mod admission;
 mod backoff;
 mod entropy;
+mod events;
 mod journal;
 mod open_run;
 mod policy;
@@ -19,6 +21,7 @@ mod stats;
 mod supervisor;
 
 pub use entropy::{Entropy, SeededEntropy};
+pub use events::{EventSink, RunEnded};
 pub use journal::{
     JOURNAL_ATTEMPTS, JOURNAL_BATCH, JOURNAL_QUEUE, Journal, JournalEntry, JournalError, RunStatus,
 };

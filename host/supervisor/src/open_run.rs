@@ -1,4 +1,4 @@
-use bulkhead_stage::{Clock, Denial, Failure, Report, Usage};
+use bulkhead_stage::{Clock, Denial, Event, Failure, Report, Usage};
 
 use crate::stats::Counters;
 use crate::supervisor::Active;
@@ -20,15 +20,22 @@ pub(crate) struct OpenRun<'a> {
     entry: Option<JournalEntry>,
     counters: &'a Counters,
     active: Active<'a>,
+    fake_mode: bool,
     first_denial: Option<Denial>,
 }
 
 impl<'a> OpenRun<'a> {
-    pub fn new(entry: JournalEntry, counters: &'a Counters, active: Active<'a>) -> Self {
+    pub fn new(
+        entry: JournalEntry,
+        counters: &'a Counters,
+        active: Active<'a>,
+        fake_mode: bool,
+    ) -> Self {
         Self {
             entry: Some(entry),
             counters,
             active,
+            fake_mode,
             first_denial: None,
         }
     }
@@ -47,11 +54,13 @@ impl<'a> OpenRun<'a> {
     }
 
     /// Enters the run as ended by its stage, or failed.
-    pub async fn close_with(self, result: &Result<Report, Failure>) {
+    pub async fn close_with(mut self, result: &Result<Report, Failure>) {
         match result {
             Ok(report) => {
-                let status = report.outcome.into();
-                self.close(status, report.reason.as_deref(), None).await;
+                let (status, reason) = (report.outcome.into(), report.reason.as_deref());
+                if let Some(entry) = self.finish(status, reason, None, &report.events) {
+                    self.active.supervisor().journal.enter(entry).await;
+                }
             }
             Err(failure) => {
                 let detail = failure.to_string();
@@ -63,7 +72,7 @@ impl<'a> OpenRun<'a> {
 
     /// Enters the run.
     pub async fn close(mut self, status: RunStatus, reason: Option<&str>, detail: Option<String>) {
-        if let Some(entry) = self.finish(status, reason, detail) {
+        if let Some(entry) = self.finish(status, reason, detail, &[]) {
             self.active.supervisor().journal.enter(entry).await;
         }
     }
@@ -79,6 +88,7 @@ impl<'a> OpenRun<'a> {
         status: RunStatus,
         reason: Option<&str>,
         detail: Option<String>,
+        events: &[Event],
     ) -> Option<JournalEntry> {
         let mut entry = self.entry.take()?;
         self.counters.count(status);
@@ -89,6 +99,8 @@ impl<'a> OpenRun<'a> {
         if status == RunStatus::Failed {
             log_failure(&entry);
         }
+        let events = if self.fake_mode { &[] } else { events };
+        self.active.supervisor().tell(&entry, events);
         Some(entry)
     }
 }
@@ -128,7 +140,8 @@ fn log_failure(entry: &JournalEntry) {
 impl Drop for OpenRun<'_> {
     fn drop(&mut self) {
         let detail = "whoever asked for the run stopped waiting for it".to_owned();
-        if let Some(entry) = self.finish(RunStatus::Failed, Some(reason::CANCELLED), Some(detail)) {
+        let reason = Some(reason::CANCELLED);
+        if let Some(entry) = self.finish(RunStatus::Failed, reason, Some(detail), &[]) {
             self.active.supervisor().journal.enter_now(entry);
         }
     }

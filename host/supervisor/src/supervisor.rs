@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bulkhead_stage::{
-    Clock, Failure, Finished, Invocation, Limit, Outcome, Report, Runner, TriggerKind, Usage,
+    Clock, Event, Failure, Finished, Invocation, Limit, Outcome, Report, Runner, TriggerKind, Usage,
 };
 use tokio::sync::{Notify, watch};
 
@@ -15,7 +15,7 @@ use crate::journal::{Journal, JournalWriter};
 use crate::open_run::OpenRun;
 use crate::run_id::RunIds;
 use crate::stats::Counters;
-use crate::{Entropy, JournalEntry, RunPolicy, RunStatus, Stats, reason};
+use crate::{Entropy, EventSink, JournalEntry, RunEnded, RunPolicy, RunStatus, Stats, reason};
 
 /// How long after its deadline, in milliseconds, an attempt is dropped when the runner itself has not ended it.
 pub const DEADLINE_GRACE_MS: u64 = 75;
@@ -97,6 +97,7 @@ pub struct Supervisor {
     entropy: Arc<dyn Entropy>,
     components: HashMap<String, Component>,
     pub(crate) journal: JournalWriter,
+    events: OnceLock<Arc<dyn EventSink>>,
     run_ids: RunIds,
     phase: watch::Sender<Phase>,
     active: AtomicUsize,
@@ -146,10 +147,18 @@ impl Supervisor {
             entropy,
             components,
             journal: JournalWriter::start(journal),
+            events: OnceLock::new(),
             run_ids: RunIds::default(),
             phase: watch::Sender::new(Phase::Open),
             active: AtomicUsize::new(0),
             idle: Notify::new(),
+        }
+    }
+
+    /// Tells the ends of runs to `sink` from now on. The first one stays.
+    pub fn publish_to(&self, sink: Arc<dyn EventSink>) {
+        if self.events.set(sink).is_err() {
+            tracing::error!("runs are published already; the second sink gets none");
         }
     }
 
@@ -180,7 +189,7 @@ impl Supervisor {
             .admission
             .decide(request.trigger, self.phase.subscribe());
         let entry = component.entry(run_id.clone(), &request, started_at_ms);
-        let mut open = OpenRun::new(entry, &component.counters, active);
+        let mut open = OpenRun::new(entry, &component.counters, active, request.fake_mode);
         match decision.await {
             Decision::Start(_place, mut cancel) => {
                 let (end, attempts) = self
@@ -216,7 +225,7 @@ impl Supervisor {
         }
     }
 
-    /// Journals firings that never became a run, as one entry for the latest of them.
+    /// Journals and publishes firings that never became a run, as one entry for the latest of them.
     pub async fn missed(
         &self,
         component: &str,
@@ -236,23 +245,33 @@ impl Supervisor {
         };
         let now_ms = self.clock.now_ms();
         known.counters.count(RunStatus::Missed);
-        self.journal
-            .enter(JournalEntry {
-                run_id: self.run_ids.next(now_ms, &*self.entropy),
-                component: component.to_owned(),
-                stage: known.policy.stage.clone(),
-                trigger,
-                scheduled_at_ms,
-                started_at_ms: now_ms,
-                finished_at_ms: now_ms,
-                attempt: 0,
-                status: RunStatus::Missed,
-                reason: Some(reason.to_owned()),
-                detail: Some(detail),
-                host_calls: 0,
-                denials: 0,
-            })
-            .await;
+        let entry = JournalEntry {
+            run_id: self.run_ids.next(now_ms, &*self.entropy),
+            component: component.to_owned(),
+            stage: known.policy.stage.clone(),
+            trigger,
+            scheduled_at_ms,
+            started_at_ms: now_ms,
+            finished_at_ms: now_ms,
+            attempt: 0,
+            status: RunStatus::Missed,
+            reason: Some(reason.to_owned()),
+            detail: Some(detail),
+            host_calls: 0,
+            denials: 0,
+        };
+        self.tell(&entry, &[]);
+        self.journal.enter(entry).await;
+    }
+
+    /// Hands a run's end to the sink, if there is one.
+    pub(crate) fn tell(&self, entry: &JournalEntry, events: &[Event]) {
+        if let Some(sink) = self.events.get() {
+            sink.publish(RunEnded {
+                entry: entry.clone(),
+                events: events.to_vec(),
+            });
+        }
     }
 
     /// Returns once every journal entry of runs that have ended is written or given up.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bulkhead_grants::egress::{EgressClass, EgressRule};
+use bulkhead_grants::egress::{EgressClass, EgressRule, RuleHeaders};
 use bulkhead_sandbox::ComponentSpec;
 use bulkhead_tests::with_egress;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -73,6 +73,7 @@ impl Venue {
             class: EgressClass::MarketData,
             methods: vec!["GET".parse().unwrap(), "PUT".parse().unwrap()],
             paths: vec!["/**".parse().unwrap()],
+            headers: RuleHeaders::default(),
             manifest_line: 1,
         };
         with_egress(spec, vec![rule])

@@ -4,6 +4,15 @@ use serde_json::{Map, Value, json};
 
 use super::{Ladder, Severity};
 
+/// The keys of the catalogue of issues in an assessment's metadata.
+pub(super) const CATALOGUE_KEYS: [&str; 5] = [
+    "issue_details",
+    "issue_counts",
+    "issue_catalog",
+    "issue_category_severity",
+    "highest_issue_severity",
+];
+
 /// Something that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {

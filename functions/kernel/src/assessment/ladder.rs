@@ -22,6 +22,18 @@ impl Ladder {
     /// Alert events.
     pub const INFO_WARNING_CRITICAL: Self = Self(["info", "warning", "critical"]);
 
+    /// The ladders above.
+    pub const ALL: [Self; 8] = [
+        Self::OK_WARN_ERROR,
+        Self::OK_WARN_FAIL,
+        Self::PASS_WARN_FAIL,
+        Self::NORMAL_WARN_ALERT,
+        Self::OK_WARN_ALERT,
+        Self::OK_WARN_VIOLATION,
+        Self::MET_AT_RISK_BREACHED,
+        Self::INFO_WARNING_CRITICAL,
+    ];
+
     /// The ladder of three words, the best one first.
     #[must_use]
     pub const fn new(ok: &'static str, warn: &'static str, fail: &'static str) -> Self {

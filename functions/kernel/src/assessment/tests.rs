@@ -174,6 +174,62 @@ fn the_markdown_of_nothing_is_a_table_without_rows() {
     );
 }
 
+/// An assessment with something in each of its parts.
+fn full(ladder: Ladder) -> Assessment {
+    let mut full = Assessment::new(TOPIC, "ingest", ladder, 1_640_995_200_123);
+    full.check(Check::new("daily", Severity::Warn, "old").with("age_seconds", 7));
+    full.inform(Check::new("drill", Severity::Fail, "for information"));
+    full.raise(Issue::new("stale", Severity::Warn, "too old").with_detail("7 s"));
+    full.measure("rows", 3.0);
+    full.annotate("plan", json!({"symbols": ["A"]}));
+    full
+}
+
+#[test]
+fn what_was_written_is_read_back_and_written_alike() {
+    for ladder in Ladder::ALL {
+        for assessment in [full(ladder), Assessment::new(TOPIC, "a", ladder, 0)] {
+            let json = assessment.to_json();
+            let read = Assessment::from_json(&json).unwrap();
+            assert_eq!(read.to_json(), json);
+            assert_eq!(read.to_markdown(), assessment.to_markdown());
+        }
+    }
+    let mut latest = full(Ladder::OK_WARN_FAIL).to_json();
+    latest["history"] = json!({"latest": "x", "documents": 1});
+    assert_eq!(
+        Assessment::from_json(&latest),
+        Some(full(Ladder::OK_WARN_FAIL))
+    );
+}
+
+#[test]
+fn what_is_no_assessment_is_read_as_none() {
+    let good = full(Ladder::OK_WARN_ERROR).to_json();
+    assert!(Assessment::from_json(&good).is_some());
+    for (key, value) in [
+        ("topic", json!(null)),
+        ("status", json!("splendid")),
+        ("status", json!("ok")),
+        ("alert_level", json!("warn")),
+        ("generated_at", json!("yesterday")),
+        ("checks", json!({})),
+        (
+            "checks",
+            json!([{"name": "a", "status": "fine", "summary": ""}]),
+        ),
+        ("metadata", json!({})),
+        ("metrics", json!([1])),
+    ] {
+        let mut bad = good.clone();
+        bad[key] = value;
+        assert_eq!(Assessment::from_json(&bad), None, "{key}");
+    }
+    for other in [json!(null), json!({}), json!([1])] {
+        assert_eq!(Assessment::from_json(&other), None);
+    }
+}
+
 #[test]
 fn the_event_is_about_the_latest_document_of_its_topic() {
     let event = assessment(7).to_event();

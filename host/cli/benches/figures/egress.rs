@@ -4,8 +4,8 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 use bulkhead_grants::egress::{
-    EgressClass, EgressGrant, EgressRule, RequestHead, RunMode, StaticResolver, decide,
-    resolve_and_check,
+    EgressClass, EgressGrant, EgressRule, RequestHead, RuleHeaders, RunMode, StaticResolver,
+    decide, resolve_and_check,
 };
 use bulkhead_grants::switches::{Answered, SwitchState};
 use http::Method;
@@ -24,6 +24,7 @@ fn rule(
         class,
         methods: vec![method],
         paths: vec![path.parse().unwrap()],
+        headers: RuleHeaders::default(),
         manifest_line,
     }
 }

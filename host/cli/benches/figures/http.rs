@@ -117,7 +117,7 @@ async fn measure(runner: Arc<dyn Runner>, store: Arc<SqliteStore>) -> Vec<Measur
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let routes = vec![(Route::parse("/ingest").unwrap(), "ingest".to_owned())];
-    let server = tokio::spawn(serve(listener, routes, supervisor, async {
+    let server = tokio::spawn(serve(listener, routes, supervisor, None, async {
         // The sender is dropped at the end of the program as well.
         let _ = stopped.await;
     }));

@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod doctor;
 pub mod drill;
+pub mod events;
 pub mod invoke;
 pub mod kill;
 pub mod runs;

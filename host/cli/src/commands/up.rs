@@ -1,6 +1,7 @@
 //! `bulkhead up`: schedules, HTTP routes, and the built-in market-data server, until SIGINT or SIGTERM.
 
 mod banner;
+mod events;
 mod lock;
 mod progress;
 mod replay;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use bulkhead_manifest::{Misfire, Trigger};
 use bulkhead_store::{CRON_TRIGGER, RunFilter, Store, StoreError};
+use bulkhead_telemetry::Bus;
 use bulkhead_triggers::cron::{self, CronDriver, CronJob, CronSchedule, FiringPolicy, SystemTimer};
 use bulkhead_triggers::http;
 use tokio::net::TcpListener;
@@ -43,6 +45,7 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
             )
         })?;
     lock.tell(listener.local_addr()?)?;
+    let bus = events::start(global, &deployment)?;
     if let Some(warning) = exposure(command.listen) {
         output::talk(format!("warning: {warning}"));
     }
@@ -67,6 +70,7 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
         listener,
         routes,
         Arc::clone(&deployment.supervisor),
+        Some(Arc::clone(&bus)),
         until(stopped.clone()),
     ));
     let firing = tokio::spawn(
@@ -103,6 +107,7 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
     };
     let tasks = Tasks {
         draining,
+        bus,
         serving,
         venue,
         showing,
@@ -119,6 +124,7 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
 /// What runs beside the schedules until the end.
 struct Tasks {
     draining: Option<JoinHandle<anyhow::Result<()>>>,
+    bus: Arc<Bus>,
     serving: JoinHandle<Result<(), http::RouteError>>,
     venue: Option<JoinHandle<()>>,
     showing: JoinHandle<anyhow::Result<()>>,
@@ -137,6 +143,7 @@ impl Tasks {
         if let Some(draining) = self.draining {
             draining.await??;
         }
+        self.bus.stop().await;
         // The venue goes on until the runs have let go of it.
         stop.send_replace(true);
         self.serving.await?.map_err(|error| anyhow!(error))?;
@@ -151,7 +158,7 @@ impl Tasks {
                 deadline.as_secs()
             ));
         }
-        banner::farewell(global, deployment).await?;
+        banner::farewell(global, deployment, &self.bus.statistics()).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

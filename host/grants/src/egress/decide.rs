@@ -46,7 +46,7 @@ impl Admission<'_> {
 ///
 /// # Errors
 /// The first reason found, in this order: fake mode; what no request may be, whatever is granted (sizes, control
-/// characters, scheme, authority, headers, method, path); what the grant does not hold; a kill switch.
+/// characters, scheme, authority, headers, method, path); what the grant does not hold; a kill switch; the rule's own headers.
 pub fn decide<'g>(
     head: &RequestHead<'_>,
     grant: &'g EgressGrant,
@@ -83,6 +83,8 @@ pub fn decide<'g>(
         .or_else(|| permitting().next())
         .ok_or_else(|| not_granted(grant, &target, &method, path))?;
     switches.check(rule.class)?;
+    rule.headers
+        .check(&grant.component, &target, rule.manifest_line)?;
     Ok(Admission {
         grant,
         rule,

@@ -19,7 +19,7 @@ pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// Headers that a guest may not set. Those of the connection frame the message (RFC 9110, 7.6.1) and belong to the host;
 /// the others ask a server to serve another method or path than the one that was granted.
-const FORBIDDEN_HEADERS: &[&str] = &[
+pub(super) const FORBIDDEN_HEADERS: &[&str] = &[
     "connection",
     "http2-settings",
     "keep-alive",

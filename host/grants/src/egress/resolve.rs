@@ -17,8 +17,8 @@ use crate::{Denied, MANIFEST, reason};
 
 use super::address::{Forbidden, forbidden};
 use super::{
-    Admission, EgressClass, EgressGrant, HostMatch, RequestHead, RunMode, Target, TargetHost,
-    decide,
+    Admission, EgressClass, EgressGrant, HostMatch, RequestHead, RuleHeaders, RunMode, Target,
+    TargetHost, decide,
 };
 
 /// The most addresses of one name that are checked; a name with more is refused.
@@ -124,6 +124,7 @@ pub struct Permit {
     method: Method,
     path: String,
     class: EgressClass,
+    headers: RuleHeaders,
     manifest_line: u32,
 }
 
@@ -156,6 +157,11 @@ impl Permit {
     #[must_use]
     pub fn class(&self) -> EgressClass {
         self.class
+    }
+
+    /// What the rule that permits it adds to the request.
+    pub(crate) fn headers(&self) -> &RuleHeaders {
+        &self.headers
     }
 
     /// The line of the rule that permits it.
@@ -221,6 +227,7 @@ pub async fn resolve_and_check(
         method: admission.method.clone(),
         path: admission.path.clone(),
         class: admission.rule.class,
+        headers: admission.rule.headers.clone(),
         manifest_line: admission.rule.manifest_line,
     })
 }

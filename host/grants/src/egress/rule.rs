@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::Method;
 
-use super::{HostPattern, PathPattern, Target};
+use super::{HostPattern, PathPattern, RuleHeaders, Target};
 
 /// What requests under a rule do at a venue. The kill switches know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +41,8 @@ pub struct EgressRule {
     pub methods: Vec<Method>,
     /// The paths. Empty: none.
     pub paths: Vec<PathPattern>,
+    /// What the host adds to the requests.
+    pub headers: RuleHeaders,
     /// The rule's line in the manifest, from 1.
     pub manifest_line: u32,
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bulkhead_grants::dial::{Connector, Dialer, Limits, ResponseBody, SendError};
 use bulkhead_grants::egress::{
-    BoxFuture, EgressClass, EgressGrant, EgressRule, Permit, RequestHead, RunMode, StaticResolver,
-    admit,
+    BoxFuture, EgressClass, EgressGrant, EgressRule, MAX_RULE_HEADERS, MalformedHeader, Permit,
+    RequestHead, RuleHeader, RuleHeaders, RunMode, StaticResolver, admit,
 };
+use bulkhead_grants::{Denied, reason as word};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -24,6 +25,9 @@ use crate::vectors::switches_off;
 
 /// Long enough that nothing but the limit under test ends an exchange.
 const SHORT: Duration = Duration::from_millis(50);
+
+/// What a TLS server answers where it does not matter.
+const TLS_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntls";
 
 /// Leads every connection to one listener, and remembers the addresses that were asked for.
 pub(crate) struct ToListener {
@@ -57,33 +61,45 @@ impl Connector for ToListener {
     }
 }
 
-/// A permit for `GET {scheme}://a.feeds.example/bars`, at 93.184.216.34.
-async fn permit(scheme: &str) -> Permit {
-    let grant = EgressGrant {
+fn rule(host: &str, path: &str, headers: RuleHeaders) -> EgressRule {
+    EgressRule {
+        host: host.parse().expect("a host pattern"),
+        class: EgressClass::MarketData,
+        methods: vec![Method::GET],
+        paths: vec![path.parse().expect("a path pattern")],
+        headers,
+        manifest_line: 2,
+    }
+}
+
+fn granted(rules: Vec<EgressRule>) -> EgressGrant {
+    EgressGrant {
         component: "ingest".to_owned(),
         component_line: 1,
-        rules: vec![EgressRule {
-            host: "*://a.feeds.example:*".parse().expect("a host pattern"),
-            class: EgressClass::MarketData,
-            methods: vec![Method::GET],
-            paths: vec!["/bars".parse().expect("a path pattern")],
-            manifest_line: 2,
-        }],
-    };
+        rules,
+    }
+}
+
+async fn admitted(grant: &EgressGrant, scheme: &str, path: &str) -> Result<Permit, Denied> {
     let head = RequestHead {
         method: "GET",
         scheme: Some(scheme),
         authority: "a.feeds.example",
-        path_and_query: "/bars",
+        path_and_query: path,
         headers: vec![],
     };
     let resolver = StaticResolver::new().answer(
         "a.feeds.example",
         ["93.184.216.34".parse().expect("an address")],
     );
-    admit(&head, &grant, RunMode::Live, &switches_off(), &resolver)
-        .await
-        .expect("a permit")
+    admit(&head, grant, RunMode::Live, &switches_off(), &resolver).await
+}
+
+/// A permit for `GET {scheme}://a.feeds.example/bars`, at 93.184.216.34.
+async fn permit(scheme: &str) -> Permit {
+    let host = "*://a.feeds.example:*";
+    let grant = granted(vec![rule(host, "/bars", RuleHeaders::default())]);
+    admitted(&grant, scheme, "/bars").await.expect("a permit")
 }
 
 fn get(uri: &str) -> Request<Full<Bytes>> {
@@ -118,6 +134,145 @@ async fn server(bytes: impl Into<Vec<u8>>) -> (Dialer, Arc<ToListener>, JoinHand
         answer(stream, &bytes).await
     });
     (dialer, connector, served)
+}
+
+/// The credentials of a venue, as a rule adds them.
+fn credentials(key: &str, required: bool) -> RuleHeaders {
+    let header = |name, value, variable: &str| {
+        RuleHeader::new(name, value, vec![variable.to_owned()]).expect("a header")
+    };
+    let headers = vec![
+        header("APCA-API-KEY-ID", key, "alpaca_key_id"),
+        header("APCA-API-SECRET-KEY", "hunter2", "alpaca_secret"),
+    ];
+    RuleHeaders::new(headers, required).expect("headers")
+}
+
+/// `/bars` with the venue's credentials over TLS, and `/open` without.
+fn with_credentials(key: &str, required: bool) -> EgressGrant {
+    let host = "https://a.feeds.example";
+    granted(vec![
+        rule(host, "/bars", credentials(key, required)),
+        rule(host, "/open", RuleHeaders::default()),
+    ])
+}
+
+/// The head that a venue saw, in lower case, of a request with these headers of the guest's.
+async fn seen(grant: &EgressGrant, path: &str, guests: &[(&'static str, &str)]) -> String {
+    let answer = b"HTTP/1.1 302 Found\r\nlocation: /open\r\ncontent-length: 0\r\n\r\n";
+    let (dialer, served) = tls_server("a.feeds.example", true, answer).await;
+    let permit = admitted(grant, "https", path).await.expect("a permit");
+    let mut request = get(path);
+    for (name, value) in guests {
+        let value = value.parse().expect("a header value");
+        request.headers_mut().append(*name, value);
+    }
+    let sent = dialer.send(&permit, request, &Limits::default()).await;
+    let response = sent.expect("an answer");
+    assert_eq!(
+        response.headers().len(),
+        2,
+        "what the venue answered, and no more"
+    );
+    drop(response);
+    served.await.expect("a venue").1.to_lowercase()
+}
+
+#[tokio::test]
+async fn the_headers_of_a_rule_arrive_in_place_of_the_guests_own() {
+    let grant = with_credentials("key-1", true);
+    let guests = [
+        ("apca-api-key-id", "guess"),
+        ("apca-api-key-id", "second guess"),
+        ("accept", "application/json"),
+    ];
+    let head = seen(&grant, "/bars", &guests).await;
+    assert!(head.contains("apca-api-key-id: key-1\r\n"), "{head}");
+    assert!(head.contains("apca-api-secret-key: hunter2\r\n"), "{head}");
+    assert!(head.contains("accept: application/json\r\n"), "{head}");
+    assert!(!head.contains("guess"), "{head}");
+}
+
+#[tokio::test]
+async fn a_request_that_another_rule_permits_has_none_of_them_nor_has_one_after_a_redirect() {
+    let grant = with_credentials("key-1", true);
+    // The venue's answer to `/bars` leads to `/open`, which is judged anew.
+    for path in ["/bars", "/open"] {
+        let head = seen(&grant, path, &[]).await;
+        assert_eq!(head.contains("apca-api-"), path == "/bars", "{head}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_header_is_not_added_and_the_guests_own_does_not_take_its_place() {
+    let grant = with_credentials("", false);
+    let head = seen(&grant, "/bars", &[("apca-api-key-id", "guess")]).await;
+    assert!(!head.contains("apca-api-key-id"), "{head}");
+    assert!(head.contains("apca-api-secret-key: hunter2\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn an_empty_header_that_is_required_is_a_denial_that_names_its_variable() {
+    let grant = with_credentials("", true);
+    let denied = admitted(&grant, "https", "/bars").await.unwrap_err();
+    assert_eq!(denied.reason, word::HEADER_VALUE_MISSING);
+    assert!(denied.detail.contains("`alpaca_key_id`"), "{denied}");
+    assert!(denied.detail.ends_with("(spin.toml:2)"), "{denied}");
+    assert!(!denied.detail.contains("hunter2"), "{denied}");
+    assert!(admitted(&grant, "https", "/open").await.is_ok());
+}
+
+#[tokio::test]
+async fn the_headers_of_a_rule_go_in_the_clear_to_loopback_alone() {
+    let host = "http://a.feeds.example";
+    let grant = granted(vec![rule(host, "/bars", credentials("key-1", false))]);
+    let denied = admitted(&grant, "http", "/bars").await.unwrap_err();
+    assert_eq!(denied.reason, word::CREDENTIALS_IN_CLEAR);
+}
+
+#[tokio::test]
+async fn the_values_of_a_rules_headers_are_not_printed() {
+    let grant = with_credentials("key-1", true);
+    let permit = admitted(&grant, "https", "/bars").await.unwrap();
+    let printed = format!("{grant:?} {permit:?}");
+    assert!(printed.contains("apca-api-secret-key"), "{printed}");
+    assert!(
+        !printed.contains("hunter2") && !printed.contains("key-1"),
+        "{printed}"
+    );
+    let refused = RuleHeader::new("authorization", "hunter2\r\nx: y", vec![]).unwrap_err();
+    assert!(!format!("{refused} {refused:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_rule_cannot_set_what_frames_or_reroutes_a_message() {
+    for name in [
+        "Host",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Connection",
+        "TE",
+        "X-Original-URL",
+    ] {
+        let refused = RuleHeader::new(name, "x", vec![]).unwrap_err();
+        assert!(matches!(refused, MalformedHeader::Forbidden(_)), "{name}");
+    }
+    for name in ["", "a b", "a:b", "é", "a\r\nb"] {
+        let refused = RuleHeader::new(name, "x", vec![]).unwrap_err();
+        assert!(matches!(refused, MalformedHeader::Name(_)), "{name:?}");
+    }
+    for value in ["a\r\nb: c", "a\0", "é", " a", "a ", "\t", "a\tb"] {
+        let refused = RuleHeader::new("a", value, vec![]).unwrap_err();
+        assert!(matches!(refused, MalformedHeader::Value(_)), "{value:?}");
+    }
+    let header = |name: &str| RuleHeader::new(name, "x", vec![]).unwrap();
+    let twice = RuleHeaders::new(vec![header("a"), header("A")], false).unwrap_err();
+    assert_eq!(twice, MalformedHeader::Twice("a".to_owned()));
+    let many: Vec<RuleHeader> = (0..=MAX_RULE_HEADERS)
+        .map(|number| header(format!("a{number}").as_str()))
+        .collect();
+    assert!(RuleHeaders::new(many[1..].to_vec(), false).is_ok());
+    assert_eq!(RuleHeaders::new(many, false), Err(MalformedHeader::TooMany));
 }
 
 async fn exchange(
@@ -336,8 +491,13 @@ async fn a_refused_connection_is_told_with_its_address() {
     assert_eq!(error.reason(), "connect-failed");
 }
 
-/// A TLS server whose certificate is for `name`, and the SNI that it was asked for; trusted if `is_trusted`.
-async fn tls_server(name: &str, is_trusted: bool) -> (Dialer, JoinHandle<Option<String>>) {
+/// A TLS server of one answer whose certificate is for `name`, and the SNI that it was asked for and the head that it saw;
+/// trusted if `is_trusted`.
+async fn tls_server(
+    name: &str,
+    is_trusted: bool,
+    bytes: &'static [u8],
+) -> (Dialer, JoinHandle<(Option<String>, String)>) {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let mut roots = RootCertStore::empty();
@@ -356,20 +516,19 @@ async fn tls_server(name: &str, is_trusted: bool) -> (Dialer, JoinHandle<Option<
     let connector = ToListener::new(listener.local_addr().expect("an address"));
     let served = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.expect("a connection");
-        let stream = TlsAcceptor::from(Arc::new(config))
-            .accept(stream)
-            .await
-            .ok()?;
+        let accepted = TlsAcceptor::from(Arc::new(config)).accept(stream).await;
+        let Ok(stream) = accepted else {
+            return (None, String::new());
+        };
         let name = stream.get_ref().1.server_name().map(str::to_owned);
-        answer(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntls").await;
-        name
+        (name, answer(stream, bytes).await)
     });
     (Dialer::with(connector, roots).expect("a dialer"), served)
 }
 
 #[tokio::test]
 async fn tls_asks_the_server_to_prove_the_name_that_was_checked() {
-    let (dialer, served) = tls_server("a.feeds.example", true).await;
+    let (dialer, served) = tls_server("a.feeds.example", true, TLS_ANSWER).await;
     let response = dialer
         .send(&permit("https").await, get("/bars"), &Limits::default())
         .await
@@ -378,13 +537,14 @@ async fn tls_asks_the_server_to_prove_the_name_that_was_checked() {
         response.into_body().collect().await.unwrap().to_bytes(),
         "tls"
     );
-    assert_eq!(served.await.unwrap().as_deref(), Some("a.feeds.example"));
+    let (name, _) = served.await.unwrap();
+    assert_eq!(name.as_deref(), Some("a.feeds.example"));
 }
 
 #[tokio::test]
 async fn a_certificate_for_another_name_or_of_an_unknown_issuer_is_refused() {
     for (name, is_trusted) in [("evil.example", true), ("a.feeds.example", false)] {
-        let (dialer, _) = tls_server(name, is_trusted).await;
+        let (dialer, _) = tls_server(name, is_trusted, TLS_ANSWER).await;
         let sent = dialer
             .send(&permit("https").await, get("/bars"), &Limits::default())
             .await;

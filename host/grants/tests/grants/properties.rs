@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use bulkhead_grants::egress::{
-    EgressClass, EgressGrant, EgressRule, HostPattern, RequestHead, RunMode, StaticResolver, admit,
-    decide, forbidden,
+    EgressClass, EgressGrant, EgressRule, HostPattern, RequestHead, RuleHeaders, RunMode,
+    StaticResolver, admit, decide, forbidden,
 };
 use bulkhead_grants::switches::SwitchState;
 use http::Method;
@@ -22,6 +22,7 @@ fn anywhere() -> EgressGrant {
             class: EgressClass::MarketData,
             methods: vec![Method::GET],
             paths: vec!["/**".parse().expect("a path pattern")],
+            headers: RuleHeaders::default(),
             manifest_line: 2,
         }],
     }

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bulkhead_grants::dial::{Connector, Dialer, Limits};
 use bulkhead_grants::egress::{
-    BoxFuture, EgressClass, EgressGrant, EgressRule, Permit, RequestHead, Resolver, RunMode,
-    StaticResolver, TargetHost, admit,
+    BoxFuture, EgressClass, EgressGrant, EgressRule, Permit, RequestHead, Resolver, RuleHeader,
+    RuleHeaders, RunMode, StaticResolver, TargetHost, admit,
 };
 use bulkhead_grants::switches::{Answered, SwitchState};
 use bulkhead_grants::{Denied, reason};
@@ -81,6 +81,10 @@ struct Rule {
     class: String,
     methods: Vec<String>,
     paths: Vec<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    headers_required: bool,
 }
 
 fn vectors() -> Vec<Vector> {
@@ -121,6 +125,7 @@ fn granted(grant: Grant) -> EgressGrant {
             .iter()
             .map(|path| path.parse().expect("a path pattern"))
             .collect(),
+        headers: headers(rule.headers, rule.headers_required),
         manifest_line: rule.line,
     };
     EgressGrant {
@@ -128,6 +133,14 @@ fn granted(grant: Grant) -> EgressGrant {
         component_line: grant.component_line,
         rules: grant.rules.into_iter().map(rule).collect(),
     }
+}
+
+/// A rule's headers, each from the variable `credential`.
+fn headers(headers: BTreeMap<String, String>, required: bool) -> RuleHeaders {
+    let header = |(name, value): (&String, &String)| {
+        RuleHeader::new(name, value, vec!["credential".to_owned()]).expect("a header")
+    };
+    RuleHeaders::new(headers.iter().map(header).collect(), required).expect("headers")
 }
 
 /// Switches that stop nothing.

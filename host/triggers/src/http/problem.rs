@@ -75,6 +75,14 @@ impl Problem {
         }
     }
 
+    /// Another time there may be a place.
+    pub fn too_many(reason: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            header: Some(Extra::RetryAfter),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, reason, detail)
+        }
+    }
+
     pub fn shutting_down() -> Self {
         Self {
             header: Some(Extra::RetryAfter),

@@ -53,13 +53,14 @@ pub(super) async fn read(request: Request<Incoming>, bounds: BodyBounds) -> Resu
     })
 }
 
-fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses what a browser sends from a page of another site.
+pub(super) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(SEC_FETCH_SITE).map(|value| value.as_bytes()) {
         None | Some(b"same-origin" | b"none") => Ok(()),
         Some(_) => Err(Problem::closing(
             StatusCode::FORBIDDEN,
             "cross-site-request",
-            "a page of another site must not start runs",
+            "a page of another site must neither start runs nor read events",
         )),
     }
 }

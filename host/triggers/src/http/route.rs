@@ -24,15 +24,18 @@ pub enum RouteError {
     )]
     NotAPath(String),
     /// The server answers this path itself.
-    #[error("route `{0}` is taken: the server answers it with its own health")]
+    #[error("route `{0}` is taken: the server answers it itself")]
     Taken(String),
     /// The same route stands twice.
     #[error("route `{0}` stands twice")]
     Twice(String),
 }
 
-/// Paths of the server's own.
+/// Where the server says how it is.
 pub(super) const HEALTH: [&str; 2] = ["/health", "/healthz"];
+
+/// Where the server gives the events of the bus.
+pub(super) const EVENTS: &str = "/events";
 
 impl Route {
     /// Reads a route as `spin.toml` has it.
@@ -53,7 +56,7 @@ impl Route {
         if path.contains("...") || !path.bytes().all(is_path_character) {
             return Err(RouteError::NotAPath(text.to_owned()));
         }
-        if HEALTH.contains(&path) {
+        if HEALTH.contains(&path) || path == EVENTS {
             return Err(RouteError::Taken(text.to_owned()));
         }
         Ok(Self {
@@ -151,7 +154,16 @@ mod tests {
     #[test]
     fn what_is_no_route_is_refused() {
         for text in [
-            "", "ingest", "/a b", "/a?b", "/a/.../b", "/health", "/healthz", "/é",
+            "",
+            "ingest",
+            "/a b",
+            "/a?b",
+            "/a/.../b",
+            "/health",
+            "/healthz",
+            "/events",
+            "/events/...",
+            "/é",
         ] {
             assert!(Route::parse(text).is_err(), "{text}");
         }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bulkhead_stage::TriggerKind;
 use bulkhead_supervisor::{Completed, RunRequest, Supervisor};
+use bulkhead_telemetry::Bus;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,13 +18,14 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::events::{Events, StreamedBody};
 use super::host::HostRule;
 use super::problem::Problem;
 use super::request::BodyBounds;
-use super::route::{HEALTH, Route, RouteError, Routes};
+use super::route::{EVENTS, HEALTH, Route, RouteError, Routes};
 use super::{answer, request};
 
 /// Longest body of a request: what `limits.output_bytes` allows a stage to answer by default.
@@ -56,6 +58,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 const STAGE_METHODS: &str = "POST";
 const HEALTH_METHODS: &str = "GET, HEAD";
+const EVENT_METHODS: &str = "GET";
 
 /// What a server puts up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +87,9 @@ impl Default for Bounds {
     }
 }
 
-/// Serves the routes until `shutdown` is ready, then stops accepting, lets the requests in flight finish, and
-/// returns. A listener on loopback answers only requests whose `Host` is a name of loopback.
+/// Serves the routes, and the events of the bus if there is one, until `shutdown` is ready, then stops accepting, ends
+/// the streams of events, lets the requests in flight finish, and returns. A listener on loopback answers only requests
+/// whose `Host` is a name of loopback.
 ///
 /// # Errors
 ///
@@ -94,9 +98,11 @@ pub async fn serve(
     listener: TcpListener,
     routes: Vec<(Route, String)>,
     supervisor: Arc<Supervisor>,
+    events: Option<Arc<Bus>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RouteError> {
-    serve_within(Bounds::default(), listener, routes, supervisor, shutdown).await
+    let bounds = Bounds::default();
+    serve_within(bounds, listener, routes, supervisor, events, shutdown).await
 }
 
 /// As [`serve`], within other bounds than the default ones.
@@ -109,9 +115,12 @@ pub async fn serve_within(
     listener: TcpListener,
     routes: Vec<(Route, String)>,
     supervisor: Arc<Supervisor>,
+    events: Option<Arc<Bus>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RouteError> {
+    let (stop_streams, stopping) = watch::channel(false);
     let server = Arc::new(Server {
+        events: events.map(|bus| Events::new(bus, stopping)),
         hosts: HostRule::of_listener(listener.local_addr().ok()),
         routes: Routes::new(routes)?,
         supervisor,
@@ -153,6 +162,7 @@ pub async fn serve_within(
         });
     }
     drop(listener);
+    stop_streams.send_replace(true);
     if tokio::time::timeout(bounds.drain_timeout, graceful.shutdown())
         .await
         .is_err()
@@ -198,7 +208,11 @@ async fn accept(
     }
 }
 
+/// What the server answers with.
+type Answer = Response<Either<Full<Bytes>, StreamedBody>>;
+
 struct Server {
+    events: Option<Events>,
     hosts: HostRule,
     routes: Routes,
     supervisor: Arc<Supervisor>,
@@ -206,19 +220,34 @@ struct Server {
 }
 
 impl Server {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        match self.run(request).await {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        match self.find(request).await {
             Ok(response) => response,
-            Err(problem) => problem.response(),
+            Err(problem) => problem.response().map(Either::Left),
+        }
+    }
+
+    /// Answers with what stands at the path.
+    async fn find(&self, request: Request<Incoming>) -> Result<Answer, Problem> {
+        self.hosts.check(request.uri(), request.headers())?;
+        match (request.uri().path(), &self.events) {
+            (EVENTS, Some(events)) => {
+                if *request.method() != Method::GET {
+                    return Err(Problem::method_not_allowed(request.method(), EVENT_METHODS));
+                }
+                request::refuse_other_sites(request.headers())?;
+                let query = request.uri().query().unwrap_or_default();
+                Ok(events.stream(query)?.map(Either::Right))
+            }
+            (path, _) if HEALTH.contains(&path) => {
+                Ok(self.health(request.method())?.map(Either::Left))
+            }
+            _ => Ok(self.run(request).await?.map(Either::Left)),
         }
     }
 
     async fn run(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Problem> {
-        self.hosts.check(request.uri(), request.headers())?;
         let path = request.uri().path();
-        if HEALTH.contains(&path) {
-            return self.health(request.method());
-        }
         let Some(component) = self.routes.find(path) else {
             let detail = format!("no stage is served at `{path}`");
             return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-route", detail));

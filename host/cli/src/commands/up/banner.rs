@@ -2,6 +2,7 @@
 //! came of it.
 
 use bulkhead_manifest::{Component, Role, Trigger};
+use bulkhead_telemetry::Statistics;
 use bulkhead_triggers::cron::{CronJob, Firing};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -94,7 +95,11 @@ pub fn print(
 }
 
 /// After the last run.
-pub async fn farewell(global: &Global, deployment: &Deployment) -> anyhow::Result<()> {
+pub async fn farewell(
+    global: &Global,
+    deployment: &Deployment,
+    events: &Statistics,
+) -> anyhow::Result<()> {
     let stats = deployment.supervisor.stats();
     let total = stats.total();
     let bars: u64 = deployment
@@ -111,7 +116,14 @@ pub async fn farewell(global: &Global, deployment: &Deployment) -> anyhow::Resul
             .map(|(collection, _, count)| ((*collection).to_owned(), (*count).into()))
             .collect();
         return output::line(
-            json!({"bars": bars, "documents": documents, "runs": total, "journal_lost": stats.journal_lost}).to_string(),
+            json!({
+                "bars": bars,
+                "documents": documents,
+                "runs": total,
+                "journal_lost": stats.journal_lost,
+                "events": events,
+            })
+            .to_string(),
         );
     }
     let mut parts = vec![format!("{bars} bars")];
@@ -125,10 +137,12 @@ pub async fn farewell(global: &Global, deployment: &Deployment) -> anyhow::Resul
         "runs: {} success, {} hold, {} skipped, {} missed, {} failed",
         total.success, total.hold, total.skipped, total.missed, total.failed
     ))?;
-    match lost(stats.journal_lost) {
-        Some(text) => output::line(text),
-        None => Ok(()),
+    for text in [lost(stats.journal_lost), super::events::lost(events)] {
+        if let Some(text) = text {
+            output::line(text)?;
+        }
     }
+    Ok(())
 }
 
 /// What is said of runs that are not in the journal because it could not be written.
