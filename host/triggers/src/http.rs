@@ -3,7 +3,8 @@
 //! `POST` with a JSON body runs the stage with that input, `{}` where the body is empty; `?fake_mode=1` runs it in fake
 //! mode. No other method runs anything. The answer is `200` with `{"run_id","outcome","reason","output","attempts"}`, or a problem of RFC 9457
 //! (`application/problem+json`) whose `type` is `urn:bulkhead:problem:` and the stable reason, and whose `instance`
-//! is the run id where there was a run. `GET /health` and `GET /healthz` answer `{"status":"ok"}`.
+//! is the run id where there was a run. `GET /health` and `GET /healthz` answer `{"status":"ok"}`, or what a [`Health`]
+//! reports, with 503 where all is not well.
 //!
 //! A client that hangs up does not stop the run that it started: a run that trades must not be cut short by a
 //! connection. A request that a browser sends from a page of another site is refused, because a request alone
@@ -18,5 +19,6 @@ mod server;
 
 pub use route::{Route, RouteError};
 pub use server::{
-    Bounds, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_HEADERS, serve, serve_within,
+    Bounds, Health, HealthReport, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_HEADERS,
+    serve, serve_within,
 };

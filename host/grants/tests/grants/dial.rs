@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bulkhead_grants::dial::{Connector, Dialer, Limits, ResponseBody, SendError};
+use bulkhead_grants::dial::{Connector, Dialer, Limits, ResponseBody, SendError, Stream};
 use bulkhead_grants::egress::{
     BoxFuture, EgressClass, EgressGrant, EgressRule, Permit, RequestHead, RunMode, StaticResolver,
     admit,
@@ -118,6 +118,16 @@ async fn server(bytes: impl Into<Vec<u8>>) -> (Dialer, Arc<ToListener>, JoinHand
         answer(stream, &bytes).await
     });
     (dialer, connector, served)
+}
+
+#[tokio::test]
+async fn a_connection_is_opened_to_the_checked_address_and_nothing_is_sent_on_it() {
+    let (dialer, connector, served) = server("").await;
+    let stream = dialer.connect(&permit("http").await, SHORT * 20).await;
+    assert!(matches!(stream, Ok(Stream::Plain(_))));
+    assert_eq!(connector.asked(), ["93.184.216.34:80".parse().unwrap()]);
+    drop(stream);
+    assert!(served.await.is_err(), "a head was sent");
 }
 
 async fn exchange(

@@ -84,8 +84,24 @@ impl Default for Bounds {
     }
 }
 
+/// What else `/health` tells of.
+pub trait Health: Send + Sync + 'static {
+    /// How it is now. Must not wait.
+    fn report(&self) -> HealthReport;
+}
+
+/// The answer of `/health` while the host is not stopping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthReport {
+    /// True: the status is 200. False: 503.
+    pub is_healthy: bool,
+    /// JSON.
+    pub body: String,
+}
+
 /// Serves the routes until `shutdown` is ready, then stops accepting, lets the requests in flight finish, and
-/// returns. A listener on loopback answers only requests whose `Host` is a name of loopback.
+/// returns. A listener on loopback answers only requests whose `Host` is a name of loopback. Without `health`, `/health`
+/// answers that the host is there.
 ///
 /// # Errors
 ///
@@ -94,9 +110,11 @@ pub async fn serve(
     listener: TcpListener,
     routes: Vec<(Route, String)>,
     supervisor: Arc<Supervisor>,
+    health: Option<Arc<dyn Health>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RouteError> {
-    serve_within(Bounds::default(), listener, routes, supervisor, shutdown).await
+    let bounds = Bounds::default();
+    serve_within(bounds, listener, routes, supervisor, health, shutdown).await
 }
 
 /// As [`serve`], within other bounds than the default ones.
@@ -109,12 +127,14 @@ pub async fn serve_within(
     listener: TcpListener,
     routes: Vec<(Route, String)>,
     supervisor: Arc<Supervisor>,
+    health: Option<Arc<dyn Health>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RouteError> {
     let server = Arc::new(Server {
         hosts: HostRule::of_listener(listener.local_addr().ok()),
         routes: Routes::new(routes)?,
         supervisor,
+        health,
         body: BodyBounds {
             bytes: bounds.body_bytes,
             timeout: bounds.body_timeout,
@@ -202,6 +222,7 @@ struct Server {
     hosts: HostRule,
     routes: Routes,
     supervisor: Arc<Supervisor>,
+    health: Option<Arc<dyn Health>>,
     body: BodyBounds,
 }
 
@@ -250,7 +271,15 @@ impl Server {
         if self.supervisor.is_shutting_down() {
             return Err(Problem::shutting_down());
         }
-        Ok(answer::json(r#"{"status":"ok"}"#))
+        let Some(health) = &self.health else {
+            return Ok(answer::json(r#"{"status":"ok"}"#));
+        };
+        let report = health.report();
+        let mut response = answer::json(report.body);
+        if !report.is_healthy {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        Ok(response)
     }
 }
 
