@@ -1,7 +1,7 @@
 //! `bulkhead up`: schedules, HTTP routes, feeds, and the built-in market-data server, until SIGINT or SIGTERM.
 
 mod banner;
-mod feeds;
+pub mod feeds;
 mod lock;
 mod progress;
 mod replay;

@@ -401,3 +401,17 @@ async fn a_certificate_for_another_name_or_of_an_unknown_issuer_is_refused() {
         assert_eq!(reason(sent), "tls-failed", "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_is_left_to_the_caller_has_proved_its_name_too() {
+    for (name, is_trusted, is_proved) in [
+        ("a.feeds.example", true, true),
+        ("b.feeds.example", true, false),
+        ("a.feeds.example", false, false),
+    ] {
+        let (dialer, _) = tls_server(name, is_trusted).await;
+        let limit = Limits::default().connect_timeout;
+        let connected = dialer.connect(&permit("https").await, limit).await;
+        assert_eq!(matches!(connected, Ok(Stream::Tls(_))), is_proved, "{name}");
+    }
+}
