@@ -35,6 +35,8 @@ pub struct Deployment {
     pub supervisor: Arc<Supervisor>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    /// Opens what the egress gate permits to the host itself.
+    pub dialer: Dialer,
 }
 
 /// Where a deployment keeps its state.
@@ -79,6 +81,7 @@ impl Deployment {
             supervisor: Arc::new(supervisor),
             clock,
             entropy,
+            dialer: Dialer::new()?,
         })
     }
 }

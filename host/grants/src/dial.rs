@@ -6,6 +6,7 @@
 mod body;
 mod connector;
 mod error;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,6 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -28,6 +28,7 @@ use crate::egress::{Permit, Scheme, TargetHost};
 pub use body::ResponseBody;
 pub use connector::{Connector, TcpConnector};
 pub use error::{BoxError, SendError};
+pub use stream::Stream;
 
 /// The smallest `head_bytes` that the HTTP client can work with; a smaller limit counts as this one.
 pub const MIN_HEAD_BYTES: usize = 8 * 1024;
@@ -116,8 +117,17 @@ impl Dialer {
         B::Error: Into<BoxError>,
     {
         let request = as_permitted(permit, request)?;
+        let stream = self.connect(permit, limits.connect_timeout).await?;
+        exchange(stream, request, limits).await
+    }
+
+    /// Opens the connection of a permit and leaves the exchange to the caller: what a websocket begins with. TLS has been
+    /// spoken where the permit's scheme asks for it.
+    ///
+    /// # Errors
+    /// Nobody answers at the checked address, the TLS handshake failed, or both together took longer than `limit`.
+    pub async fn connect(&self, permit: &Permit, limit: Duration) -> Result<Stream, SendError> {
         let address = permit.address();
-        let exchange = |stream| exchange(stream, request, limits);
         let connecting = async {
             let stream = self.connector.connect(address).await;
             let stream = stream.map_err(|source| SendError::Connect { address, source })?;
@@ -137,20 +147,10 @@ impl Dialer {
                 }
             }
         };
-        let stream = timeout(limits.connect_timeout, connecting)
+        timeout(limit, connecting)
             .await
-            .map_err(|_| SendError::ConnectTimeout {
-                address,
-                limit: limits.connect_timeout,
-            })??;
-        exchange(stream).await
+            .map_err(|_| SendError::ConnectTimeout { address, limit })?
     }
-}
-
-/// A connection, with or without TLS.
-enum Stream {
-    Plain(tokio::net::TcpStream),
-    Tls(Box<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>),
 }
 
 async fn exchange<B>(
@@ -159,22 +159,6 @@ async fn exchange<B>(
     limits: &Limits,
 ) -> Result<Response<ResponseBody>, SendError>
 where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    match stream {
-        Stream::Plain(stream) => exchange_over(stream, request, limits).await,
-        Stream::Tls(stream) => exchange_over(stream, request, limits).await,
-    }
-}
-
-async fn exchange_over<S, B>(
-    stream: S,
-    request: Request<B>,
-    limits: &Limits,
-) -> Result<Response<ResponseBody>, SendError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {

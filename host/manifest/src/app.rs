@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::component::{Component, ReadComponent};
 use crate::header::check_unread;
+use crate::feed::FeedDeclaration;
 use crate::names::check_kebab_id;
 use crate::problem::{Findings, Problems, Source, Span, quoted};
 use crate::references::check_references;
@@ -51,7 +52,7 @@ pub struct App {
     /// What it is configured with, by name.
     pub variables: BTreeMap<String, Variable>,
     /// Its components, by name.
-    pub components: BTreeMap<String, Component<Template, Template>>,
+    pub components: BTreeMap<String, Component<Template, Template, FeedDeclaration>>,
     /// What starts its components, in the order in which it stands.
     pub triggers: Vec<Trigger>,
     #[serde(skip)]

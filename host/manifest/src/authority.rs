@@ -30,6 +30,7 @@ const STAGE_ONLY_KEYS: &[&str] = &[
     "invoke",
     "strategies",
     "schedule",
+    "feed",
 ];
 
 /// Notes each grant that the role may not hold.
@@ -48,6 +49,7 @@ pub(crate) fn check_authority(
     for (key, holder) in [
         ("invoke", StageKind::Canary),
         ("strategies", StageKind::GenerateTradingSignal),
+        ("feed", StageKind::Ingest),
     ] {
         if let Some(span) = table.key_span(key).filter(|_| kind != holder) {
             found.add(

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::authority::check_authority;
 use crate::documents::{DocumentGrant, MarketDataGrant};
 use crate::egress::{EgressRule, HostUse, read_host};
+use crate::feed::{Feed, FeedDeclaration, read_feeds};
 use crate::host::OutboundHost;
 use crate::limits::Limits;
 use crate::names::check_lower_snake_id;
@@ -50,11 +51,12 @@ const BULKHEAD_KEYS: &[&str] = &[
     "strategies",
     "limits",
     "schedule",
+    "feed",
 ];
 
-/// A component. `H` and `V` are [`Template`] before the application is resolved.
+/// A component. Before the application is resolved, `H` and `V` are [`Template`] and `F` is [`FeedDeclaration`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Component<H = OutboundHost, V = VariableValue> {
+pub struct Component<H = OutboundHost, V = VariableValue, F = Feed> {
     /// Its name: the key under `[component]`.
     pub name: String,
     /// What it is.
@@ -80,6 +82,8 @@ pub struct Component<H = OutboundHost, V = VariableValue> {
     pub limits: Limits,
     /// How its schedule behaves.
     pub schedule: SchedulePolicy,
+    /// The websockets that the host holds for it. Empty but for ingest.
+    pub feeds: Vec<F>,
     /// Where each of its grants stands.
     pub lines: ComponentLines,
     /// Whether all its outbound hosts could be read.
@@ -112,7 +116,7 @@ pub struct ComponentLines {
 
 /// A component that is read but not resolved, and the names in it that must name other components.
 pub(crate) struct ReadComponent {
-    pub(crate) component: Component<Template, Template>,
+    pub(crate) component: Component<Template, Template, FeedDeclaration>,
     /// None: the manifest does not say, which is noted.
     pub(crate) role: Option<Role>,
     pub(crate) invoke: Vec<Located<String>>,
@@ -210,6 +214,7 @@ impl ReadComponent {
         let schedule = schedule
             .map(|section| SchedulePolicy::read(found, &section))
             .unwrap_or_default();
+        let feeds = read_feeds(found, name.value, &table, variables);
         let strategy = table.text(&mut Findings::new(found.source), "strategy");
 
         let lines = ComponentLines::of(found, section, &table);
@@ -232,6 +237,7 @@ impl ReadComponent {
             strategies: strategies.iter().map(|name| name.value.clone()).collect(),
             limits,
             schedule,
+            feeds,
             lines,
             hosts_complete,
             egress_complete,

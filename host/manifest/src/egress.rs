@@ -1,6 +1,7 @@
 //! Egress rules: which requests a component may send to the hosts of `allowed_outbound_hosts`.
 //!
-//! A request is permitted if one rule permits its scheme, host, port, method and path. No rule: no request.
+//! A request is permitted if one rule permits its scheme, host, port, method and path. No rule: no request. A rule for
+//! `ws` or `wss` is for the feeds that the host holds: it permits the component no request of its own.
 
 use std::fmt;
 
@@ -139,6 +140,21 @@ impl PathPattern {
         Ok(Self {
             text: text.to_owned(),
         })
+    }
+
+    /// Whether the pattern permits a path that is well-formed and without its query, as the egress gate sees it.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        let mut segments = path.split('/');
+        for pattern in self.text.split('/') {
+            match (pattern, segments.next()) {
+                ("**", Some(_)) => return true,
+                ("*", Some(segment)) if !segment.is_empty() => {}
+                (exact, Some(segment)) if exact == segment && exact != "*" => {}
+                _ => return false,
+            }
+        }
+        segments.next().is_none()
     }
 
     /// The pattern as written.

@@ -62,6 +62,7 @@ pub(crate) fn check_references(
             found.add(&named.span, message);
         }
     }
+    check_feed_names(found, components);
     for read in components {
         let own_name = read.component.name.as_str();
         for invoked in &read.invoke {
@@ -78,6 +79,28 @@ pub(crate) fn check_references(
                 message,
                 did_you_mean(&strategy.value, strategies.iter().copied()),
             );
+        }
+    }
+}
+
+/// Notes each feed that has the name of another component's: by its name a feed is told apart in the health and in the
+/// heartbeat of all.
+fn check_feed_names(found: &mut Findings<'_>, components: &[ReadComponent]) {
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for read in components {
+        let component = read.component.name.as_str();
+        for feed in &read.component.feeds {
+            let other = seen
+                .iter()
+                .find(|(name, owner)| *name == feed.name && *owner != component);
+            if let Some((_, owner)) = other {
+                let message = format!(
+                    "the component `{owner}` has a feed with the name {} already",
+                    quoted(&feed.name)
+                );
+                found.add(&feed.span, message);
+            }
+            seen.push((&feed.name, component));
         }
     }
 }

@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::component::Component;
-use crate::egress::{EgressRule, HostUse, resolve_host};
+use crate::egress::{EgressClass, EgressRule, HostUse, resolve_host};
+use crate::feed::{FeedDeclaration, resolve_feeds};
 use crate::header::{check_host, resolve_headers};
 use crate::host::OutboundHost;
 use crate::problem::Findings;
+use crate::role::StageKind;
 use crate::template::Template;
 use crate::trigger::Trigger;
 use crate::variable::{Values, VariableValue};
@@ -49,7 +51,7 @@ pub(crate) fn resolve(
 
 fn resolve_component(
     found: &mut Findings<'_>,
-    component: &Component<Template, Template>,
+    component: &Component<Template, Template, FeedDeclaration>,
     values: &Values,
 ) -> Component {
     let mut variables = BTreeMap::new();
@@ -90,6 +92,7 @@ fn resolve_component(
         })
         .collect();
     check_rules(found, component, &allowed, &rules);
+    let feeds = resolve_feeds(found, component, values, &variables, &rules);
 
     Component {
         name: component.name.clone(),
@@ -104,6 +107,7 @@ fn resolve_component(
         strategies: component.strategies.clone(),
         limits: component.limits,
         schedule: component.schedule.clone(),
+        feeds,
         lines: component.lines,
         hosts_complete: component.hosts_complete,
         egress_complete: component.egress_complete,
@@ -124,7 +128,7 @@ fn resolve_template(
 /// not be read is noted already, and nothing is said of what would depend on it.
 fn check_rules(
     found: &mut Findings<'_>,
-    component: &Component<Template, Template>,
+    component: &Component<Template, Template, FeedDeclaration>,
     allowed: &[Option<OutboundHost>],
     rules: &[Option<EgressRule>],
 ) {
@@ -132,11 +136,13 @@ fn check_rules(
     for (rule, written) in rules.iter().zip(&component.egress) {
         let Some(rule) = rule else { continue };
         let span = &written.host.span;
-        if !rule.host.is_http() {
+        if rule.host.is_websocket() {
+            check_websocket_rule(found, component, rule, written);
+        } else if !rule.host.is_http() {
             found.add(
                 span,
                 format!(
-                    "{}: an egress rule permits only http and https",
+                    "{}: an egress rule permits only http and https, and ws and wss for feeds",
                     shown(&written.host)
                 ),
             );
@@ -180,6 +186,34 @@ fn check_rules(
             );
             found.add_with_hint(&written.span, message, hint);
         }
+    }
+}
+
+/// Notes a rule for `ws` or `wss` that no feed could use.
+fn check_websocket_rule(
+    found: &mut Findings<'_>,
+    component: &Component<Template, Template, FeedDeclaration>,
+    rule: &EgressRule,
+    written: &EgressRule<Template>,
+) {
+    let span = &written.host.span;
+    let host = shown(&written.host);
+    if let Some(kind) = component
+        .role
+        .stage()
+        .filter(|kind| *kind != StageKind::Ingest)
+    {
+        let message = format!(
+            "{host}: ws and wss are for feeds, which {} has not",
+            kind.in_words()
+        );
+        found.add(span, message);
+    } else if rule.class != EgressClass::MarketData || rule.methods != ["GET"] {
+        let message = format!(
+            "{host}: a rule for ws or wss is of class `market-data`, with the method `GET`"
+        );
+        let hint = "write `class = \"market-data\"` and `methods = [\"GET\"]`";
+        found.add_with_hint(span, message, hint);
     }
 }
 

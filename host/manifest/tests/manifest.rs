@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bulkhead_manifest::{App, EgressClass, Problems, ResolvedApp, Role, Route, StageKind, Trigger};
+use bulkhead_manifest::{
+    App, EgressClass, FeedChannel, FeedVenue, Problems, ResolvedApp, Role, Route, StageKind,
+    Trigger,
+};
 
 const MINIMAL: &str = r#"spin_manifest_version = 2
 
@@ -359,6 +362,60 @@ fn what_goes_into_a_header_is_never_shown() {
     let headers = &shown["components"]["ingest"]["egress"][0]["headers"];
     assert_eq!(headers[0]["value"], "***");
     assert_eq!(headers[0]["variables"], serde_json::json!(["key"]));
+}
+
+#[test]
+fn the_projects_feed_is_read_in_full_and_is_off_until_it_is_turned_on() {
+    let app = App::parse("spin.toml", &project_manifest()).unwrap();
+    let off = app.resolve(&BTreeMap::new()).unwrap();
+    let feed = &off.components["ingest"].feeds[0];
+    assert!(!feed.is_enabled);
+    assert_eq!(feed.name, "market-data");
+    assert_eq!(feed.venue, FeedVenue::Binance);
+    assert_eq!(feed.url.text, "ws://127.0.0.1:7878/stream");
+    assert_eq!(
+        (feed.instruments.as_str(), feed.timeframe.as_str()),
+        ("BTC-USDT", "1m")
+    );
+    assert_eq!(feed.channels, FeedChannel::ALL);
+    assert_eq!(
+        (feed.key_id.as_ref(), feed.secret_key.as_ref()),
+        (None, None)
+    );
+
+    let on = app
+        .resolve(&supplied("market_data_feed_enabled", "1"))
+        .unwrap();
+    assert!(on.components["ingest"].feeds[0].is_enabled);
+}
+
+#[test]
+fn a_feeds_credentials_reach_the_host_and_no_component_and_are_never_shown() {
+    let app = App::parse("spin.toml", &project_manifest()).unwrap();
+    let mut values = supplied("market_data_feed_secret_key", "hunter2");
+    for (name, value) in [
+        ("market_data_feed_enabled", "1"),
+        ("market_data_feed_venue", "alpaca"),
+        ("market_data_feed_path", "/v2/iex"),
+        ("market_data_feed_key_id", "PK1"),
+    ] {
+        values.insert(name.to_owned(), value.to_owned());
+    }
+    let app = app.resolve(&values).unwrap();
+    let ingest = &app.components["ingest"];
+    let secret = ingest.feeds[0].secret_key.as_ref().unwrap();
+    assert_eq!(secret.value, "hunter2");
+    let holders = app
+        .components
+        .values()
+        .flat_map(|component| component.variables.values());
+    assert!(
+        !holders
+            .into_iter()
+            .any(|variable| variable.value.contains("hunter2"))
+    );
+    let shown = format!("{app:?}{}", serde_json::to_string(&app).unwrap());
+    assert!(!shown.contains("hunter2"), "{shown}");
 }
 
 #[test]

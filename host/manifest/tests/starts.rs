@@ -130,6 +130,16 @@ proptest! {
     }
 
     #[test]
+    fn a_pattern_permits_in_the_manifest_what_it_permits_at_the_gate(
+        pattern in "(/([ab]{1,2}|[*]{1,2})){1,4}",
+        path in "(/[ab]{1,2}){1,4}/?",
+    ) {
+        if let (Ok(manifest), Ok(gate)) = (PathPattern::parse(&pattern), pattern.parse::<gate::PathPattern>()) {
+            prop_assert_eq!(manifest.matches(&path), gate.matches(&path), "{} {}", pattern, path);
+        }
+    }
+
+    #[test]
     fn a_route_of_the_manifest_is_one_of_the_server(text in "(/([a-z.:%*]{0,4}|health|healthz|events)){0,3}(/|/[.]{3}|/[*])?") {
         if let Ok(route) = Route::parse(&text) {
             prop_assert!(served_route(&route), "{text}");

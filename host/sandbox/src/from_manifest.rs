@@ -88,10 +88,31 @@ fn limits(limits: &manifest::Limits) -> RunLimits {
     }
 }
 
+/// What the host may connect to for a component's feeds: its rules for `ws` and `wss`, as the gate reads the handshake,
+/// which is an HTTP request. They permit the component itself nothing.
+pub fn feed_grant(
+    component: &manifest::Component,
+    file_name: &str,
+) -> Result<EgressGrant, LoadError> {
+    grant(component, |rule| rule.host.is_websocket()).map_err(|text| LoadError::Grant {
+        component: component.name.clone(),
+        place: format!("{file_name}:{}", component.lines.component),
+        text,
+    })
+}
+
 fn egress(component: &manifest::Component) -> Result<EgressGrant, String> {
+    grant(component, |rule| !rule.host.is_websocket())
+}
+
+fn grant(
+    component: &manifest::Component,
+    is_among: impl Fn(&manifest::EgressRule) -> bool,
+) -> Result<EgressGrant, String> {
     let rules = component
         .egress
         .iter()
+        .filter(|rule| is_among(rule))
         .map(|rule| {
             Ok(EgressRule {
                 host: host(&rule.host)?,
@@ -139,11 +160,11 @@ fn host(host: &manifest::OutboundHost) -> Result<HostPattern, String> {
     let scheme = match &host.scheme {
         manifest::SchemePattern::Any => SchemeMatch::Any,
         manifest::SchemePattern::Exactly(scheme) => match scheme.as_str() {
-            "http" => SchemeMatch::Exact(Scheme::Http),
-            "https" => SchemeMatch::Exact(Scheme::Https),
+            "http" | "ws" => SchemeMatch::Exact(Scheme::Http),
+            "https" | "wss" => SchemeMatch::Exact(Scheme::Https),
             other => {
                 return Err(format!(
-                    "an egress rule is for http or https, not `{other}`"
+                    "an egress rule is for http or https, or for a feed's ws or wss, not `{other}`"
                 ));
             }
         },
@@ -190,4 +211,48 @@ fn documents(component: &manifest::Component) -> Result<DocumentGrant, String> {
 
 fn line(line: usize) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_websocket_rule_is_the_feeds_and_permits_the_component_nothing() {
+        let rule = |host: &str| {
+            format!(
+                "[[component.ingest.tool.bulkhead.egress]]\nhost = {host:?}\nclass = \"market-data\"\n\
+                 methods = [\"GET\"]\npaths = [\"/stream\"]\n"
+            )
+        };
+        let hosts = [
+            "https://a.example.com",
+            "wss://b.example.com:443",
+            "ws://127.0.0.1:80",
+        ];
+        let text = format!(
+            "spin_manifest_version = 2\n[application]\nname = \"a\"\n[component.ingest]\n\
+             source = \"ingest.wasm\"\nallowed_outbound_hosts = {hosts:?}\n\
+             [component.ingest.tool.bulkhead]\nstage = \"ingest\"\n{}",
+            hosts.map(rule).concat()
+        );
+        let app = manifest::App::check("spin.toml", &text, &Default::default())
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let component = &app.components["ingest"];
+        let shown = |grant: EgressGrant| -> Vec<String> {
+            grant
+                .rules
+                .iter()
+                .map(|rule| rule.host.to_string())
+                .collect()
+        };
+        assert_eq!(
+            shown(egress(component).unwrap()),
+            ["https://a.example.com:443"]
+        );
+        assert_eq!(
+            shown(feed_grant(component, "spin.toml").unwrap()),
+            ["https://b.example.com:443", "http://127.0.0.1:80"]
+        );
+    }
 }

@@ -35,7 +35,7 @@ mod state;
 pub use cache::CodeCache;
 pub use engine::{EPOCH, MEMORY_CEILING_BYTES, POOL_SLOTS, TABLE_ELEMENTS};
 pub use error::LoadError;
-pub use from_manifest::specs;
+pub use from_manifest::{feed_grant, specs};
 pub use in_flight::{
     CALLS_IN_FLIGHT, CONNECTIONS, CONNECTIONS_OF_COMPONENT, CONNECTIONS_OF_HOST, INNER_RUNS,
     INVOKED_STAGES_OF_HOST, STRATEGIES_OF_HOST,

@@ -13,7 +13,8 @@ use bulkhead_stage::{
 use bulkhead_supervisor::{RunPolicy, Supervisor};
 use bulkhead_telemetry::{Bus, CloudEvent, Draft};
 use bulkhead_triggers::http::{
-    Bounds, MAX_BODY_BYTES, MAX_EVENT_STREAMS, MAX_HEADER_BYTES, MAX_HEADERS, Route, serve_within,
+    Beside, Bounds, Health, HealthReport, MAX_BODY_BYTES, MAX_EVENT_STREAMS, MAX_HEADER_BYTES,
+    MAX_HEADERS, Route, serve_within,
 };
 use serde_json::{Value, json};
 use support::{AnswerRunner, COMPONENT, MemoryJournal, policy, success, supervisor};
@@ -68,11 +69,24 @@ impl Answer {
 }
 
 async fn open_with(runner: AnswerRunner, policy: RunPolicy, bounds: Bounds) -> Site {
-    open_within(([127, 0, 0, 1], 0).into(), runner, policy, bounds).await
+    open_within(([127, 0, 0, 1], 0).into(), runner, policy, bounds, None).await
 }
 
 async fn open_at(address: SocketAddr, runner: AnswerRunner) -> Site {
-    open_within(address, runner, policy(), Bounds::default()).await
+    open_within(address, runner, policy(), Bounds::default(), None).await
+}
+
+async fn open_reporting(report: HealthReport) -> Site {
+    struct Fixed(HealthReport);
+    impl Health for Fixed {
+        fn report(&self) -> HealthReport {
+            self.0.clone()
+        }
+    }
+    let address = ([127, 0, 0, 1], 0).into();
+    let runner = AnswerRunner::new(|_| success("{}"));
+    let health = Arc::new(Fixed(report));
+    open_within(address, runner, policy(), Bounds::default(), Some(health)).await
 }
 
 async fn open_within(
@@ -80,6 +94,7 @@ async fn open_within(
     runner: AnswerRunner,
     policy: RunPolicy,
     bounds: Bounds,
+    health: Option<Arc<dyn Health>>,
 ) -> Site {
     let runner = Arc::new(runner);
     let clock = Arc::new(ManualClock::at(NOW_MS));
@@ -98,7 +113,7 @@ async fn open_within(
         listener,
         routes,
         Arc::clone(&supervisor),
-        events,
+        Beside { events, health },
         async {
             let _ = stopped.await;
         },
@@ -490,6 +505,21 @@ async fn a_client_that_hangs_up_does_not_stop_its_run() {
     let entries = site.journal.entries();
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].status.as_str(), "success");
+}
+
+#[tokio::test]
+async fn health_is_what_is_reported_and_503_where_all_is_not_well() {
+    for (is_healthy, status) in [(true, 200), (false, 503)] {
+        let body = format!(r#"{{"status":"{status}","feeds":[]}}"#);
+        let report = HealthReport { is_healthy, body };
+        let site = open_reporting(report.clone()).await;
+        for path in ["/health", "/healthz"] {
+            let answer = site.ask("GET", path, "", "").await;
+            assert_eq!(answer.status, status, "{path}");
+            assert_eq!(answer.body, report.body, "{path}");
+        }
+        assert_eq!(site.ask("POST", "/health", "", "").await.status, 405);
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use bulkhead_supervisor::{
     Journal, JournalEntry, JournalError, Overlap, Retries, RunPolicy, SeededEntropy, Supervisor,
 };
 use bulkhead_tests::NOW_MS;
-use bulkhead_triggers::http::{Route, serve};
+use bulkhead_triggers::http::{Beside, Route, serve};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
@@ -117,7 +117,7 @@ async fn measure(runner: Arc<dyn Runner>, store: Arc<SqliteStore>) -> Vec<Measur
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let routes = vec![(Route::parse("/ingest").unwrap(), "ingest".to_owned())];
-    let server = tokio::spawn(serve(listener, routes, supervisor, None, async {
+    let server = tokio::spawn(serve(listener, routes, supervisor, Beside::default(), async {
         // The sender is dropped at the end of the program as well.
         let _ = stopped.await;
     }));

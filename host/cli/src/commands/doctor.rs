@@ -102,8 +102,21 @@ async fn examine(global: &Global, command: &Doctor) -> Vec<Finding> {
     if let State::Opened(store) = &state {
         findings.extend(switches(&app, &**store).await);
     }
+    findings.extend(feeds(global, &app));
     findings.extend(components(global, &app, state));
     findings
+}
+
+/// Whether the feeds that are on could be started. Nothing where none is.
+fn feeds(global: &Global, app: &ResolvedApp) -> Option<Finding> {
+    match up::feeds::plans(global, app) {
+        Ok(plans) if plans.is_empty() => None,
+        Ok(plans) => {
+            let urls: Vec<&str> = plans.iter().map(|plan| plan.url.text.as_str()).collect();
+            Some(Finding::new("feeds", Severity::Ok, urls.join(", ")))
+        }
+        Err(error) => Some(Finding::failure("feeds", &error)),
+    }
 }
 
 fn clock() -> Finding {

@@ -1,7 +1,8 @@
-//! `bulkhead up`: schedules, HTTP routes, and the built-in market-data server, until SIGINT or SIGTERM.
+//! `bulkhead up`: schedules, HTTP routes, feeds, and the built-in market-data server, until SIGINT or SIGTERM.
 
 mod banner;
 mod events;
+pub mod feeds;
 mod lock;
 mod progress;
 mod replay;
@@ -34,16 +35,10 @@ const LETTING_RUNS_FINISH: &str = "letting runs finish; once more ends at once";
 pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
     let app = deployment::manifest(global)?;
     let settings = replay::Settings::read(&app, &command)?;
+    let plans = feeds::plans(global, &app)?;
     let deployment = Arc::new(Deployment::open(global, app, Keeping::Database)?);
     let mut lock = Lock::take(&global.data_dir)?;
-    let listener = TcpListener::bind(command.listen)
-        .await
-        .with_context(|| {
-            format!(
-                "serving HTTP on {} failed\n\nhint: end what listens there, or choose another address with --listen",
-                command.listen
-            )
-        })?;
+    let listener = listen(&command).await?;
     lock.tell(listener.local_addr()?)?;
     let bus = events::start(global, &deployment)?;
     if let Some(warning) = exposure(command.listen) {
@@ -58,7 +53,14 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
     let routes = routes(&deployment)?;
     let jobs = jobs(&deployment).await?;
     let mut signals = Signals::listen().context("listening for signals failed")?;
-    banner::print(global, &deployment, &listener, &jobs, venue.as_ref())?;
+    banner::print(
+        global,
+        &deployment,
+        &listener,
+        &jobs,
+        &plans,
+        venue.as_ref(),
+    )?;
 
     let (stop_firing, firing_stopped) = watch::channel(false);
     let (stop, stopped) = watch::channel(false);
@@ -66,11 +68,15 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
         // A sender that is gone means the same as one that says stop.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
+    let feeds = feeds::start(plans, &deployment);
     let serving = tokio::spawn(http::serve(
         listener,
         routes,
         Arc::clone(&deployment.supervisor),
-        Some(Arc::clone(&bus)),
+        http::Beside {
+            events: Some(Arc::clone(&bus)),
+            health: feeds::health(feeds.as_ref()),
+        },
         until(stopped.clone()),
     ));
     let firing = tokio::spawn(
@@ -99,11 +105,22 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
     };
     stop_firing.send_replace(true);
     firing.await?;
+    let left = tokio::select! {
+        left = feeds::stop(feeds, &deployment, command.shutdown_deadline) => left,
+        signal = signals.next() => {
+            output::talk(format!("{signal}: ended at once"));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     let draining = if is_replayed {
         output::talk("the bars are served: what is left goes through the pipeline");
         drain(&deployment, &mut signals).await?
     } else {
         None
+    };
+    let deadline = match is_replayed {
+        true => command.shutdown_deadline,
+        false => left,
     };
     let tasks = Tasks {
         draining,
@@ -113,12 +130,23 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
         showing,
     };
     tokio::select! {
-        ended = tasks.end(global, &deployment, command.shutdown_deadline, &stop) => ended,
+        ended = tasks.end(global, &deployment, deadline, &stop) => ended,
         signal = signals.next() => {
             output::talk(format!("{signal} again: ended at once"));
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+async fn listen(command: &Up) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(command.listen)
+        .await
+        .with_context(|| {
+            format!(
+                "serving HTTP on {} failed\n\nhint: end what listens there, or choose another address with --listen",
+                command.listen
+            )
+        })
 }
 
 /// What runs beside the schedules until the end.

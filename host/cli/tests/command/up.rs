@@ -140,3 +140,43 @@ fn a_route_runs_its_stage_and_a_bad_frame_is_a_problem_that_says_what_is_wrong()
     let (head, _) = exchange(&address, &post("/nowhere", "{}"));
     assert!(head.starts_with("http/1.1 404"), "{head}");
 }
+
+#[test]
+fn a_feed_connects_under_its_grant_and_what_becomes_of_it_is_told_by_the_health() {
+    let venue = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", venue.local_addr().unwrap());
+    let deployment = Deployment::new();
+    let mut command = deployment.up(&["--speed", "1"]);
+    command
+        .env("SPIN_VARIABLE_MARKET_DATA_FEED_ENABLED", "1")
+        .env("SPIN_VARIABLE_MARKET_DATA_FEED_URL", url);
+    let mut running = Running::start(command);
+    let address = running.address();
+
+    let (mut stream, _) = venue.accept().unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let asked = "GET /stream?streams=btcusdt@kline_1m/btcusdt@trade/btcusdt@bookTicker HTTP/1.1";
+    assert_eq!(head.lines().next(), Some(asked));
+    let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
+    stream.write_all(refusal).unwrap();
+
+    let ask = "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let (head, body) = loop {
+        let (head, body) = exchange(&address, ask);
+        if !head.starts_with("http/1.1 200") {
+            break (head, body);
+        }
+    };
+    assert!(head.starts_with("http/1.1 503"), "{head}");
+    let health: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(health["service"], "market-ingest");
+    assert_eq!(health["feeds"][0]["state"], "fatal");
+    let reason = health["reason"].as_str().unwrap();
+    assert!(reason.contains("HTTP 403"), "{reason}");
+}

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bulkhead_grants::dial::{Connector, Dialer, Limits, ResponseBody, SendError};
+use bulkhead_grants::dial::{Connector, Dialer, Limits, ResponseBody, SendError, Stream};
 use bulkhead_grants::egress::{
     BoxFuture, EgressClass, EgressGrant, EgressRule, MAX_RULE_HEADERS, MalformedHeader, Permit,
     RequestHead, RuleHeader, RuleHeaders, RunMode, StaticResolver, admit,
@@ -273,6 +273,16 @@ fn a_rule_cannot_set_what_frames_or_reroutes_a_message() {
         .collect();
     assert!(RuleHeaders::new(many[1..].to_vec(), false).is_ok());
     assert_eq!(RuleHeaders::new(many, false), Err(MalformedHeader::TooMany));
+}
+
+#[tokio::test]
+async fn a_connection_is_opened_to_the_checked_address_and_nothing_is_sent_on_it() {
+    let (dialer, connector, served) = server("").await;
+    let stream = dialer.connect(&permit("http").await, SHORT * 20).await;
+    assert!(matches!(stream, Ok(Stream::Plain(_))));
+    assert_eq!(connector.asked(), ["93.184.216.34:80".parse().unwrap()]);
+    drop(stream);
+    assert!(served.await.is_err(), "a head was sent");
 }
 
 async fn exchange(
@@ -549,5 +559,19 @@ async fn a_certificate_for_another_name_or_of_an_unknown_issuer_is_refused() {
             .send(&permit("https").await, get("/bars"), &Limits::default())
             .await;
         assert_eq!(reason(sent), "tls-failed", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_left_to_the_caller_has_proved_its_name_too() {
+    for (name, is_trusted, is_proved) in [
+        ("a.feeds.example", true, true),
+        ("b.feeds.example", true, false),
+        ("a.feeds.example", false, false),
+    ] {
+        let (dialer, _) = tls_server(name, is_trusted).await;
+        let limit = Limits::default().connect_timeout;
+        let connected = dialer.connect(&permit("https").await, limit).await;
+        assert_eq!(matches!(connected, Ok(Stream::Tls(_))), is_proved, "{name}");
     }
 }

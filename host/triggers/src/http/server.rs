@@ -87,9 +87,33 @@ impl Default for Bounds {
     }
 }
 
-/// Serves the routes, and the events of the bus if there is one, until `shutdown` is ready, then stops accepting, ends
-/// the streams of events, lets the requests in flight finish, and returns. A listener on loopback answers only requests
-/// whose `Host` is a name of loopback.
+/// What a server tells of, beside the routes.
+#[derive(Default)]
+pub struct Beside {
+    /// Where `/events` comes from. None: there is no such route.
+    pub events: Option<Arc<Bus>>,
+    /// What else `/health` tells of. None: it answers that the host is there.
+    pub health: Option<Arc<dyn Health>>,
+}
+
+/// What else `/health` tells of.
+pub trait Health: Send + Sync + 'static {
+    /// How it is now. Must not wait.
+    fn report(&self) -> HealthReport;
+}
+
+/// The answer of `/health` while the host is not stopping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthReport {
+    /// True: the status is 200. False: 503.
+    pub is_healthy: bool,
+    /// JSON.
+    pub body: String,
+}
+
+/// Serves the routes, and what is beside them, until `shutdown` is ready, then stops accepting, ends the streams of
+/// events, lets the requests in flight finish, and returns. A listener on loopback answers only requests whose `Host` is a
+/// name of loopback.
 ///
 /// # Errors
 ///
@@ -98,11 +122,11 @@ pub async fn serve(
     listener: TcpListener,
     routes: Vec<(Route, String)>,
     supervisor: Arc<Supervisor>,
-    events: Option<Arc<Bus>>,
+    beside: Beside,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RouteError> {
     let bounds = Bounds::default();
-    serve_within(bounds, listener, routes, supervisor, events, shutdown).await
+    serve_within(bounds, listener, routes, supervisor, beside, shutdown).await
 }
 
 /// As [`serve`], within other bounds than the default ones.
@@ -115,15 +139,16 @@ pub async fn serve_within(
     listener: TcpListener,
     routes: Vec<(Route, String)>,
     supervisor: Arc<Supervisor>,
-    events: Option<Arc<Bus>>,
+    beside: Beside,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RouteError> {
     let (stop_streams, stopping) = watch::channel(false);
     let server = Arc::new(Server {
-        events: events.map(|bus| Events::new(bus, stopping)),
+        events: beside.events.map(|bus| Events::new(bus, stopping)),
         hosts: HostRule::of_listener(listener.local_addr().ok()),
         routes: Routes::new(routes)?,
         supervisor,
+        health: beside.health,
         body: BodyBounds {
             bytes: bounds.body_bytes,
             timeout: bounds.body_timeout,
@@ -216,6 +241,7 @@ struct Server {
     hosts: HostRule,
     routes: Routes,
     supervisor: Arc<Supervisor>,
+    health: Option<Arc<dyn Health>>,
     body: BodyBounds,
 }
 
@@ -279,7 +305,15 @@ impl Server {
         if self.supervisor.is_shutting_down() {
             return Err(Problem::shutting_down());
         }
-        Ok(answer::json(r#"{"status":"ok"}"#))
+        let Some(health) = &self.health else {
+            return Ok(answer::json(r#"{"status":"ok"}"#));
+        };
+        let report = health.report();
+        let mut response = answer::json(report.body);
+        if !report.is_healthy {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        Ok(response)
     }
 }
 

@@ -1,6 +1,7 @@
-//! What `up` prints: what it serves, what each stage may reach, when each schedule fires next; and, at the end, what
+//! What `up` prints: what it serves, what each stage may reach, when each schedule fires next, which feeds there are; and, at the end, what
 //! came of it.
 
+use bulkhead_feeds::FeedPlan;
 use bulkhead_manifest::{Component, Role, Trigger};
 use bulkhead_telemetry::Statistics;
 use bulkhead_triggers::cron::{CronJob, Firing};
@@ -19,6 +20,7 @@ pub fn print(
     deployment: &Deployment,
     listener: &TcpListener,
     jobs: &[CronJob],
+    feeds: &[FeedPlan],
     venue: Option<&Venue>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
@@ -59,6 +61,12 @@ pub fn print(
                 "routes": routes,
                 "authority": reach,
                 "schedules": schedules,
+                "feeds": feeds.iter().map(|feed| json!({
+                    "name": feed.name,
+                    "component": feed.component,
+                    "venue": feed.venue.as_str(),
+                    "url": feed.url.text,
+                })).collect::<Vec<_>>(),
             })
             .to_string(),
         );
@@ -89,6 +97,15 @@ pub fn print(
             job.component,
             job.schedule.to_string(),
             next.map_or_else(|| "never".into(), output::instant),
+        ))?;
+    }
+    if !feeds.is_empty() {
+        output::line("\nfeeds")?;
+    }
+    for feed in feeds {
+        output::line(format!(
+            "  {:<24} {:<24} {}",
+            feed.component, feed.name, feed.url
         ))?;
     }
     output::line("")
