@@ -194,7 +194,7 @@ fn check_websocket_rule(
     found: &mut Findings<'_>,
     component: &Component<Template, Template, FeedDeclaration>,
     rule: &EgressRule,
-    written: &EgressRule<Template>,
+    written: &EgressRule<Template, Template>,
 ) {
     let span = &written.host.span;
     let host = shown(&written.host);

@@ -569,7 +569,7 @@ async fn a_connection_that_is_left_to_the_caller_has_proved_its_name_too() {
         ("b.feeds.example", true, false),
         ("a.feeds.example", false, false),
     ] {
-        let (dialer, _) = tls_server(name, is_trusted).await;
+        let (dialer, _) = tls_server(name, is_trusted, TLS_ANSWER).await;
         let limit = Limits::default().connect_timeout;
         let connected = dialer.connect(&permit("https").await, limit).await;
         assert_eq!(matches!(connected, Ok(Stream::Tls(_))), is_proved, "{name}");
