@@ -116,7 +116,7 @@ pub fn assess(inputs: &Inputs<'_>, policy: &Policy, now_ms: i64) -> QualityRepor
     for dimension in seen_or_planned(inputs.plan, inputs.results) {
         let empty = SliceResult::empty(dimension);
         let result = result_of(inputs.results, dimension).unwrap_or(&empty);
-        let (scored, findings) = score(
+        let (scored, findings) = dimension_quality(
             result,
             expected_rows(inputs.plan, dimension, policy),
             policy,
@@ -183,13 +183,29 @@ fn samples_per_day(interval: Timeframe, policy: &Policy) -> u64 {
     samples.max(1)
 }
 
-fn score(
-    result: &SliceResult,
+/// How good rows are, whoever they belong to: a dimension, or one symbol of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// From 0 to 1.
+    pub score: f64,
+    /// How good that is.
+    pub severity: Severity,
+    /// Rows divided by expected rows, at most 1. None: how many to expect is unknown, or there are none.
+    pub coverage: Option<f64>,
+    /// What took from the score; empty when nothing did.
+    pub reasons: String,
+}
+
+/// Scores rows: their coverage, or less when the newest is too old; 0 without rows.
+#[must_use]
+pub fn score(
+    rows: u64,
     expected_rows: Option<u64>,
+    freshness_seconds: Option<f64>,
+    freshness_limit_seconds: f64,
     policy: &Policy,
-) -> (DimensionQuality, Findings) {
-    let limit = *policy.freshness_limit_seconds.of(result.dimension);
-    let rows = result.rows_written;
+) -> Score {
+    let limit = freshness_limit_seconds;
     let coverage = expected_rows
         .filter(|expected| rows > 0 && *expected > 0)
         .map(|expected| (rows as f64 / expected as f64).clamp(0.0, 1.0));
@@ -198,7 +214,7 @@ fn score(
     } else {
         coverage.unwrap_or(1.0)
     };
-    match result.freshness_seconds {
+    match freshness_seconds {
         None => score = score.min(policy.unknown_freshness_score),
         Some(age) if above(age, limit) => {
             score = score.min((1.0 - (age - limit) / limit.max(1.0)).max(0.0));
@@ -212,10 +228,34 @@ fn score(
     } else {
         Severity::Ok
     };
+    Score {
+        score,
+        severity,
+        coverage,
+        reasons: reasons(rows, coverage, freshness_seconds, limit),
+    }
+}
+
+fn dimension_quality(
+    result: &SliceResult,
+    expected_rows: Option<u64>,
+    policy: &Policy,
+) -> (DimensionQuality, Findings) {
+    let Score {
+        score,
+        severity,
+        coverage,
+        reasons,
+    } = score(
+        result.rows_written,
+        expected_rows,
+        result.freshness_seconds,
+        *policy.freshness_limit_seconds.of(result.dimension),
+        policy,
+    );
     let mut findings = Findings::default();
     if severity > Severity::Ok {
-        let why = reasons(rows, coverage, result.freshness_seconds, limit);
-        findings.add("quality", severity, format!("score {score:.4}: {why}"));
+        findings.add("quality", severity, format!("score {score:.4}: {reasons}"));
     }
     let quality = DimensionQuality {
         dimension: result.dimension,

@@ -15,11 +15,13 @@ use bindings::exports::bulkhead::pipeline::stage;
 use bindings::wasi::clocks::{monotonic_clock, system_clock};
 use bindings::wasi::config::store;
 use bulkhead_kernel::bar::Columns;
-use bulkhead_kernel::stage::json_text;
+use bulkhead_kernel::stage::{BarsQuery, Document, Documents, Key, MarketData, Query, Write, json_text};
 use bulkhead_venues::HttpRequest;
 
 use crate::StageError;
-use crate::ports::{Appended, FetchError, Fetched, Key, Ports, Stored, Write};
+use crate::frames;
+use crate::plan::{self, Plan};
+use crate::ports::{Appended, FetchError, Fetched, Ports};
 use crate::run::{Run, poll};
 use crate::settings::{Origin, Settings};
 use crate::task::{self, Outcome, Report, Task};
@@ -52,21 +54,34 @@ impl stage::Guest for Component {
 async fn run(imports: &Imports, invocation: &stage::Invocation) -> Result<Report, StageError> {
     match Task::read(&invocation.input)? {
         Task::Normalise(input) => task::normalise(&input, unix_seconds(), || imports.elapsed_ms()),
-        Task::Poll if invocation.fake_mode => Ok(task::not_polled_in_fake_mode()),
+        Task::Poll | Task::Frames(_) if invocation.fake_mode => Ok(task::nothing_in_fake_mode()),
         Task::Poll => {
-            let settings = Settings::read(|key| {
-                store::get(key)
-                    .map_err(|error| format!("read the configuration `{key}`: {error:?}"))
-            })
-            .map_err(StageError::Internal)?;
             let this = Run {
                 run_id: &invocation.run_id,
                 scheduled_at_ms: invocation.scheduled_at_ms,
                 attempt: invocation.attempt,
+                is_scheduled: matches!(invocation.trigger, stage::TriggerKind::Cron),
             };
-            poll(imports, &settings, this).await.map(task::polled)
+            poll(imports, &settings()?, this).await.map(task::polled)
+        }
+        Task::Frames(input) => {
+            let settings = settings()?;
+            let document = imports.get(plan::key()).await?;
+            let body = document.as_ref().map(|document| document.body.as_str());
+            // A plan that cannot be read stops polling. A feed's bars are stored under the variables' names all the same.
+            let plan = Plan::read(&settings, body).unwrap_or_else(|_| Plan::of(&settings));
+            frames::store(imports, &settings, &plan, &input, &invocation.run_id)
+                .await
+                .map(task::framed)
         }
     }
+}
+
+fn settings() -> Result<Settings, StageError> {
+    Settings::read(|key| {
+        store::get(key).map_err(|error| format!("read the configuration `{key}`: {error:?}"))
+    })
+    .map_err(StageError::Internal)
 }
 
 fn unix_seconds() -> f64 {
@@ -119,40 +134,68 @@ impl Ports for Imports {
         })
     }
 
-    async fn get(&self, key: &Key) -> Result<Option<Stored>, StageError> {
-        let document = documents::get(key.into()).await?;
-        Ok(document.map(|document| Stored {
-            revision: document.revision,
-            body: document.body,
-        }))
+    fn now_ms(&self) -> i64 {
+        let now = system_clock::now();
+        let millis = i64::from(now.nanoseconds / 1_000_000);
+        now.seconds.saturating_mul(1_000).saturating_add(millis)
     }
 
-    async fn first_ids(&self, collection: &str, limit: u32) -> Result<Vec<String>, StageError> {
+    fn elapsed_ms(&self) -> f64 {
+        // A clock too coarse to see the run still has to tell that it took some time.
+        monotonic_clock::now().saturating_sub(self.started).max(1) as f64 / 1e6
+    }
+}
+
+impl Documents for Imports {
+    async fn get(&self, key: Key) -> Result<Option<Document>, StageError> {
+        let document = documents::get(key.into()).await?;
+        Ok(document.map(Into::into))
+    }
+
+    async fn list(&self, query: Query) -> Result<Vec<Document>, StageError> {
         let page = documents::list(documents::Query {
-            collection: collection.to_owned(),
-            prefix: None,
-            start: None,
+            collection: query.collection,
+            prefix: query.prefix,
+            start: query.start,
             end: None,
             order: documents::Order::Ascending,
-            limit,
+            limit: query.limit,
             cursor: None,
         })
         .await?;
-        Ok(page
-            .documents
-            .into_iter()
-            .map(|document| document.key.id)
-            .collect())
+        Ok(page.documents.into_iter().map(Into::into).collect())
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StageError> {
         documents::commit(writes.into_iter().map(Into::into).collect()).await?;
         Ok(())
     }
+}
 
-    fn elapsed_ms(&self) -> f64 {
-        // A clock too coarse to see the run still has to tell that it took some time.
-        monotonic_clock::now().saturating_sub(self.started).max(1) as f64 / 1e6
+impl MarketData for Imports {
+    async fn read_bars(&self, query: BarsQuery) -> Result<Columns, StageError> {
+        let bars = market_data::read_bars(market_data::BarsQuery {
+            series: series(&query.instrument, &query.timeframe),
+            start_ms: query.start_ms,
+            end_ms: query.end_ms,
+            limit: query.limit,
+            last: query.last,
+        })
+        .await?;
+        let columns = Columns {
+            price_scale: bars.price_scale,
+            volume_scale: bars.volume_scale,
+            open_time_ms: bars.open_time_ms,
+            open: bars.open,
+            high: bars.high,
+            low: bars.low,
+            close: bars.close,
+            volume: bars.volume,
+        };
+        columns
+            .validate()
+            .map_err(|error| StageError::Internal(error.to_string()))?;
+        Ok(columns)
     }
 }
 
@@ -163,11 +206,21 @@ fn series(instrument: &str, timeframe: &str) -> market_data::Series {
     }
 }
 
-impl From<&Key> for documents::Key {
-    fn from(key: &Key) -> Self {
+impl From<Key> for documents::Key {
+    fn from(key: Key) -> Self {
         Self {
-            collection: key.collection.to_owned(),
-            id: key.id.clone(),
+            collection: key.collection,
+            id: key.id,
+        }
+    }
+}
+
+impl From<documents::Document> for Document {
+    fn from(document: documents::Document) -> Self {
+        Self {
+            key: Key::new(document.key.collection, document.key.id),
+            revision: document.revision,
+            body: document.body,
         }
     }
 }
@@ -176,20 +229,20 @@ impl From<Write> for documents::Write {
     fn from(write: Write) -> Self {
         match write {
             Write::Create(key, body) => Self::Create(documents::Put {
-                key: (&key).into(),
-                body,
+                key: key.into(),
+                body: body.to_string(),
             }),
             Write::Replace(key, expected_revision, body) => Self::Replace(documents::Replacement {
-                key: (&key).into(),
+                key: key.into(),
                 expected_revision,
-                body,
+                body: body.to_string(),
             }),
             Write::Upsert(key, body) => Self::Upsert(documents::Put {
-                key: (&key).into(),
-                body,
+                key: key.into(),
+                body: body.to_string(),
             }),
             Write::Delete(key) => Self::Delete(documents::Removal {
-                key: (&key).into(),
+                key: key.into(),
                 expected_revision: None,
             }),
         }
@@ -248,10 +301,10 @@ impl From<Report> for stage::Report {
             events: report
                 .events
                 .into_iter()
-                .map(|(topic, subject, data)| stage::Event {
-                    topic: topic.to_owned(),
-                    subject: Some(subject),
-                    data: json_text(&data),
+                .map(|event| stage::Event {
+                    topic: event.topic,
+                    subject: event.subject,
+                    data: json_text(&event.data),
                 })
                 .collect(),
             spans: report

@@ -4,10 +4,15 @@
 //! A poll that stored no bar, quarantined the same bars as the one before and ended the same way adds nothing to the
 //! journal. The journal keeps its newest [`MAX_JOURNAL_DOCUMENTS`]: the oldest leave in the commit that adds.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-use crate::poll::{MAX_QUARANTINED_KEPT, Quarantined, SeriesResult};
-use crate::ports::{Key, Stored, Write};
+use bulkhead_evaluators::dimension::Dimension;
+use bulkhead_kernel::stage::{Document, Key, Write};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::poll::{MAX_QUARANTINED_KEPT, Quarantined};
+use crate::state::{Memory, SourceState};
 
 /// Where journal documents stand, by `<scheduled_at_ms, 13 digits>-<run_id>`.
 pub const JOURNAL: &str = "ingest/journal";
@@ -19,19 +24,23 @@ const STATE_ID: &str = "state";
 pub const MAX_JOURNAL_DOCUMENTS: u32 = 1_000;
 /// How many journal documents one commit takes away at most.
 const MAX_PRUNED: u32 = 50;
+/// How many series a record tells of one by one, those first with which something is wrong; all are in `ingest/series`.
+pub const MAX_SERIES_KEPT: usize = 64;
 
 /// How a poll ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Every series was polled.
+    /// Every series that was asked for was polled.
     Success,
     /// Some series were polled, one or more failed.
     Partial,
-    /// No series was polled.
+    /// No series was polled, at no source.
     Failed,
     /// The venue asked to come back later.
     RateLimited,
+    /// What is needed was not there, so that nothing was asked for.
+    Aborted,
 }
 
 /// Bars that were not stored.
@@ -43,6 +52,73 @@ pub struct Quarantine {
     pub bars: Vec<Quarantined>,
 }
 
+/// What became of one series in one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesResult {
+    /// The dimension.
+    pub dimension: Dimension,
+    /// The instrument.
+    pub instrument: String,
+    /// The source that answered.
+    pub source: Option<String>,
+    /// Pages asked for.
+    pub pages: u32,
+    /// Bars that were not there before.
+    pub inserted: u32,
+    /// Bars that were there with other values.
+    pub updated: u32,
+    /// Bars that were there already.
+    pub unchanged: u32,
+    /// Bars that were not stored because something is wrong with them.
+    pub quarantined: u32,
+    /// The open time of the newest stored bar, in Unix milliseconds.
+    pub newest_open_time_ms: Option<i64>,
+    /// How old the series is, in seconds: see `ingest/series`.
+    pub freshness_seconds: Option<f64>,
+    /// True when the venue has more than this run asked for.
+    pub is_behind: bool,
+    /// Why no source answered.
+    pub error: Option<String>,
+}
+
+/// What became of one dimension in one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DimensionRecord {
+    /// The dimension.
+    pub dimension: Dimension,
+    /// Its health: `ok`, `warn` or `error`.
+    pub status: String,
+    /// Why.
+    pub message: String,
+    /// Rows that were inserted or updated.
+    pub rows: u64,
+    /// How many symbols are planned.
+    pub symbols: usize,
+    /// How many of them are missing, and the first of them.
+    pub missing: usize,
+    /// See [`DimensionRecord::missing`].
+    pub missing_symbols: Vec<String>,
+    /// The age of the series that is furthest behind, in seconds.
+    pub freshness_seconds: Option<f64>,
+    /// How long the run took, in milliseconds.
+    pub duration_ms: f64,
+    /// Where its rows come from.
+    pub source: Option<String>,
+    /// How often missing slices were asked for again.
+    pub recovery_attempts: u32,
+}
+
+/// A step from one source to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hop {
+    /// From this source.
+    pub from: String,
+    /// To this one. None: there is no other, so that the last good bars stand.
+    pub to: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
 /// One poll: the journal's document, and the task's output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -52,20 +128,35 @@ pub struct Record {
     pub run_id: String,
     /// The instant the run was meant for, in Unix milliseconds.
     pub scheduled_at_ms: i64,
-    /// The market-data host.
+    /// The sources that answered; the primary where none was asked.
     pub source: String,
     /// Bars that were inserted or updated.
     pub rows: u32,
     /// Pages asked for.
     pub pages: u32,
-    /// Each series that was begun.
+    /// Each dimension, where it was looked at.
+    #[serde(default)]
+    pub dimensions: Vec<DimensionRecord>,
+    /// Series that were asked for, at most [`MAX_SERIES_KEPT`].
     pub symbols: Vec<SeriesResult>,
-    /// The freshness of the series that is furthest behind, in seconds.
+    /// How many more were.
+    #[serde(default)]
+    pub more_symbols: usize,
+    /// The freshness of the series that is furthest behind, of those that were asked for, in seconds.
     pub freshness_seconds: Option<f64>,
     /// How long the poll took, in milliseconds.
     pub duration_ms: f64,
     /// Bars that were not stored.
     pub quarantined: Quarantine,
+    /// How often missing slices were asked for again.
+    #[serde(default)]
+    pub recovery_attempts: u32,
+    /// How the run came from one source to the next.
+    #[serde(default)]
+    pub failover: Vec<Hop>,
+    /// Whether the last good bars stand for what no source gave.
+    #[serde(default)]
+    pub stale: bool,
     /// What failed first.
     pub error: Option<String>,
 }
@@ -80,16 +171,21 @@ impl Record {
             source,
             rows: 0,
             pages: 0,
+            dimensions: Vec::new(),
             symbols: Vec::new(),
+            more_symbols: 0,
             freshness_seconds: None,
             duration_ms: 0.0,
             quarantined: Quarantine::default(),
+            recovery_attempts: 0,
+            failover: Vec::new(),
+            stale: false,
             error: None,
         }
     }
 
     /// Adds one series.
-    pub fn add(&mut self, series: SeriesResult, quarantined: Vec<Quarantined>) {
+    pub fn add(&mut self, series: SeriesResult, quarantined: &[Quarantined]) {
         self.rows = self
             .rows
             .saturating_add(series.inserted)
@@ -103,18 +199,26 @@ impl Record {
         }
         self.quarantined.count = self.quarantined.count.saturating_add(series.quarantined);
         let room = MAX_QUARANTINED_KEPT.saturating_sub(self.quarantined.bars.len());
-        self.quarantined
-            .bars
-            .extend(quarantined.into_iter().take(room));
+        let kept = quarantined.iter().take(room).cloned();
+        self.quarantined.bars.extend(kept);
         self.symbols.push(series);
+    }
+
+    /// Leaves out the series beyond [`MAX_SERIES_KEPT`], those first with which nothing is wrong.
+    pub fn bound(&mut self) {
+        if self.symbols.len() <= MAX_SERIES_KEPT {
+            return;
+        }
+        let is_well = |series: &SeriesResult| series.error.is_none() && series.quarantined == 0;
+        self.symbols.sort_by_key(is_well);
+        self.more_symbols = self.symbols.len() - MAX_SERIES_KEPT;
+        self.symbols.truncate(MAX_SERIES_KEPT);
     }
 
     /// Where the record goes in the journal.
     pub fn key(&self) -> Key {
-        Key {
-            collection: JOURNAL,
-            id: format!("{:013}-{}", self.scheduled_at_ms.max(0), self.run_id),
-        }
+        let id = format!("{:013}-{}", self.scheduled_at_ms.max(0), self.run_id);
+        Key::new(JOURNAL, id)
     }
 }
 
@@ -127,14 +231,17 @@ pub struct State {
     pub not_before_ms: Option<i64>,
     /// The last poll.
     pub last: Record,
+    /// What is known of each source, by its name: what is left of its budget, and whether it failed.
+    #[serde(default)]
+    pub sources: BTreeMap<String, SourceState>,
+    /// What else is remembered.
+    #[serde(default)]
+    pub memory: Memory,
 }
 
 /// The state's address.
 pub fn state_key() -> Key {
-    Key {
-        collection: STATE,
-        id: STATE_ID.to_owned(),
-    }
+    Key::new(STATE, STATE_ID)
 }
 
 /// The state as it was found: what it says, and the revision that a change must replace.
@@ -144,12 +251,25 @@ pub struct Found {
     revision: Option<u64>,
 }
 
+/// What a poll leaves for the next one.
+#[derive(Debug, Clone)]
+pub struct Left {
+    /// What it did.
+    pub record: Record,
+    /// No request before this instant, in Unix milliseconds.
+    pub not_before_ms: Option<i64>,
+    /// What is known of each source.
+    pub sources: BTreeMap<String, SourceState>,
+    /// What else is remembered.
+    pub memory: Memory,
+}
+
 impl Found {
     /// Reads the stored document; none means that no poll has ended yet.
     ///
     /// # Errors
     /// The document is not one that this module wrote.
-    pub fn read(stored: Option<Stored>) -> Result<Self, String> {
+    pub fn read(stored: Option<Document>) -> Result<Self, String> {
         let Some(stored) = stored else {
             return Ok(Self::default());
         };
@@ -167,15 +287,28 @@ impl Found {
         (now_ms < until).then_some(until)
     }
 
+    /// What was remembered.
+    pub fn memory(&self) -> Memory {
+        let state = self.state.as_ref();
+        state.map(|state| state.memory.clone()).unwrap_or_default()
+    }
+
+    /// What was known of each source.
+    pub fn sources(&self) -> BTreeMap<String, SourceState> {
+        let state = self.state.as_ref();
+        state.map(|state| state.sources.clone()).unwrap_or_default()
+    }
+
     /// Whether the journal gets a document for `record`.
     pub fn is_news(&self, record: &Record) -> bool {
-        let Some(State { last, .. }) = &self.state else {
+        let Some(State { last, memory, .. }) = &self.state else {
             return true;
         };
         record.rows > 0
             || record.status != last.status
             || record.error != last.error
-            || record.quarantined != last.quarantined
+            || (record.pages > 0 && record.quarantined != last.quarantined)
+            || (!record.failover.is_empty() && record.failover != memory.hops)
     }
 
     fn journal_documents(&self) -> u32 {
@@ -190,49 +323,30 @@ impl Found {
         after.saturating_sub(MAX_JOURNAL_DOCUMENTS).min(MAX_PRUNED)
     }
 
-    /// The commit that ends a poll. `entry` says what becomes of the journal.
-    ///
-    /// # Errors
-    /// The record cannot be written as JSON.
-    pub fn writes(
-        &self,
-        record: Record,
-        not_before_ms: Option<i64>,
-        entry: Entry,
-    ) -> Result<Vec<Write>, String> {
-        let json = |error: serde_json::Error| format!("write the journal: {error}");
+    /// The writes that end a poll. `entry` says what becomes of the journal.
+    pub fn writes(&self, left: Left, entry: Entry) -> Vec<Write> {
         let mut writes = Vec::new();
         let mut journal_documents = self.journal_documents();
+        let record: Value = json!(left.record);
         match entry {
             Entry::None => {}
-            Entry::Again => {
-                let body = serde_json::to_string(&record).map_err(json)?;
-                writes.push(Write::Upsert(record.key(), body));
-            }
+            Entry::Again => writes.push(Write::Upsert(left.record.key(), record)),
             Entry::New { pruned } => {
-                let body = serde_json::to_string(&record).map_err(json)?;
                 let gone = u32::try_from(pruned.len()).unwrap_or(u32::MAX);
                 journal_documents = journal_documents.saturating_add(1).saturating_sub(gone);
-                writes.push(Write::Create(record.key(), body));
-                writes.extend(pruned.into_iter().map(|id| {
-                    Write::Delete(Key {
-                        collection: JOURNAL,
-                        id,
-                    })
-                }));
+                writes.push(Write::Create(left.record.key(), record));
+                writes.extend(pruned.into_iter().map(Write::Delete));
             }
         }
         let state = State {
             journal_documents,
-            not_before_ms,
-            last: record,
+            not_before_ms: left.not_before_ms,
+            last: left.record,
+            sources: left.sources,
+            memory: left.memory,
         };
-        let body = serde_json::to_string(&state).map_err(json)?;
-        writes.push(match self.revision {
-            None => Write::Create(state_key(), body),
-            Some(revision) => Write::Replace(state_key(), revision, body),
-        });
-        Ok(writes)
+        writes.push(Write::over(self.revision, state_key(), json!(state)));
+        writes
     }
 }
 
@@ -243,8 +357,8 @@ pub enum Entry {
     None,
     /// Its document, for the first time; those named leave.
     New {
-        /// Ids of the oldest documents.
-        pruned: Vec<String>,
+        /// The oldest documents.
+        pruned: Vec<Key>,
     },
     /// Its document again: an earlier attempt of the same run wrote it.
     Again,

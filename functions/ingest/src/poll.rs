@@ -1,135 +1,154 @@
-//! What a poll asks for, and what of the answer is stored. Pure.
+//! What is asked for of a series, and what of the answer is stored. Pure.
 
 use bulkhead_kernel::bar::{Bar, Columns};
+use bulkhead_kernel::calendar::Calendar;
 use bulkhead_kernel::timeframe::Timeframe;
-use bulkhead_venues::binance::klines;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use crate::ports::Appended;
-use crate::settings::{Backfill, Series};
+
+mod rules;
 
 /// The most pages of one series that one run asks for; what is left, the next run goes on with.
 pub const MAX_PAGES: u32 = 10;
 /// The most quarantined bars that one run remembers one by one; those beyond are counted.
 pub const MAX_QUARANTINED_KEPT: usize = 50;
-
-/// Bars whose length divides a day open at whole multiples of it since the Unix epoch; the venue's weeks do not.
-const DAY_MS: i64 = 86_400_000;
+/// How far ahead of ours a venue's clock may be, in milliseconds, before a bar of it counts as one of the future.
+pub const MAX_CLOCK_SKEW_MS: i64 = 5_000;
 
 /// A bar that was not stored, and why.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
     /// The instrument.
     pub instrument: String,
     /// When the bar opens, in Unix milliseconds.
     pub open_time_ms: i64,
-    /// `duplicate`, `out_of_order`, `off_grid`, or `invalid_bar: …`.
+    /// `duplicate`, `out_of_order`, `off_grid`, `clock_skew: …`, `market_closed`, `invalid_bar: …` or `absurd_jump: …`.
     pub reason: String,
 }
 
-/// What became of one series in one run.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct SeriesResult {
-    /// The instrument.
-    pub instrument: String,
-    /// The venue's symbol.
-    pub symbol: String,
+/// What bars of a series have to keep to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Their length.
+    pub timeframe: Timeframe,
+    /// When the market is open.
+    pub calendar: Calendar,
+    /// Whether bars of a day and more open at midnight in UTC; shorter ones open at multiples of their length anywhere.
+    pub days_begin_in_utc: bool,
+    /// From what distance on a bar jumps, as a fraction of the close before it. None: it is not looked at.
+    pub max_jump: Option<Decimal>,
+}
+
+/// From where to where a series is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Range {
+    /// From the bar on that opens then, in Unix milliseconds. None: the venue's most recent page.
+    pub start_time_ms: Option<i64>,
+    /// Up to the bar that opens then. None: to the newest.
+    pub end_time_ms: Option<i64>,
+    /// The close of the bar before, or of the one at the start, that jumps are measured from.
+    pub reference: Option<Decimal>,
+}
+
+/// One series on its way through a run: [`next_range`](Self::next_range), then [`accept`](Self::accept) what came
+/// back, then [`stored`](Self::stored), until there is no next range.
+#[derive(Debug)]
+pub struct SeriesPoll {
+    instrument: String,
+    rules: Rules,
+    now_ms: i64,
+    range: Range,
+    newest_seen_ms: Option<i64>,
+    is_done: bool,
+    quarantined: Vec<Quarantined>,
+    tally: Tally,
+}
+
+/// What became of a series in a pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
     /// Pages asked for.
     pub pages: u32,
-    /// Bars that were not there before.
-    pub inserted: u32,
-    /// Bars that were there with other values.
-    pub updated: u32,
-    /// Bars that were there already.
-    pub unchanged: u32,
+    /// What the appends changed.
+    pub appended: Appended,
     /// Bars that were not stored because something is wrong with them.
     pub quarantined: u32,
-    /// The open time of the newest stored bar, in Unix milliseconds.
-    pub newest_open_time_ms: Option<i64>,
-    /// How long before the run the newest stored bar closed, in seconds.
-    pub freshness_seconds: Option<f64>,
-    /// True when the venue has more than this run asked for.
+    /// True when the venue has more than was asked for.
     pub is_behind: bool,
 }
 
-/// One series on its way through a run: [`next_request`](Self::next_request), then [`accept`](Self::accept) what came
-/// back, then [`stored`](Self::stored), until there is no next request.
-#[derive(Debug)]
-pub struct SeriesPoll {
-    timeframe: Timeframe,
-    now_ms: i64,
-    start_time_ms: Option<i64>,
-    newest_seen_ms: Option<i64>,
-    newest_accepted_ms: Option<i64>,
-    is_done: bool,
-    quarantined: Vec<Quarantined>,
-    result: SeriesResult,
-}
-
 impl SeriesPoll {
-    /// Begins with the newest stored bar, which is asked for again in case the venue corrected it, or where
-    /// `backfill` says. Bars that have not closed by `now_ms` (Unix milliseconds) are left for a later run.
-    pub fn new(
-        series: &Series,
-        timeframe: Timeframe,
-        backfill: Backfill,
-        newest_stored_ms: Option<i64>,
-        now_ms: i64,
-    ) -> Self {
-        let start_time_ms = newest_stored_ms.or(match backfill {
-            Backfill::Earliest => Some(0),
-            Backfill::Latest => None,
-            Backfill::From(millis) => Some(millis),
-        });
+    /// Begins where `range` says. Bars that have not closed by `now_ms` (Unix milliseconds) are left for a later run.
+    pub fn new(instrument: &str, rules: Rules, range: Range, now_ms: i64) -> Self {
         Self {
-            timeframe,
+            instrument: instrument.to_owned(),
+            rules,
             now_ms,
-            start_time_ms,
+            range,
             newest_seen_ms: None,
-            newest_accepted_ms: None,
             is_done: false,
             quarantined: Vec::new(),
-            result: SeriesResult {
-                instrument: series.instrument.to_string(),
-                symbol: series.symbol.clone(),
-                pages: 0,
-                inserted: 0,
-                updated: 0,
-                unchanged: 0,
-                quarantined: 0,
-                newest_open_time_ms: newest_stored_ms,
-                freshness_seconds: None,
-                is_behind: false,
-            },
+            tally: Tally::default(),
         }
     }
 
-    /// The next page to ask for. None: the series is done for this run.
-    pub fn next_request(&self) -> Option<klines::Request> {
-        (!self.is_done).then(|| klines::Request {
-            symbol: self.result.symbol.clone(),
-            interval: self.timeframe,
-            start_time_ms: self.start_time_ms,
-            end_time_ms: None,
-            limit: klines::MAX_LIMIT,
-        })
+    /// What the next page is to hold. None: the series is done for this run.
+    pub fn next_range(&self) -> Option<Range> {
+        (!self.is_done).then_some(self.range)
     }
 
-    /// Takes a page as it came. Gives the bars to store, ascending; the others are quarantined or not closed yet.
+    /// Takes a page of this series as it came; it `is_full` when there may be another. Gives the bars to store, ascending; the
+    /// others are quarantined or not closed yet.
     ///
     /// # Errors
     /// The bars cannot be held together in columns.
-    pub fn accept(&mut self, page: Vec<Bar>) -> Result<Option<Columns>, String> {
-        let is_full = page.len() >= usize::from(klines::MAX_LIMIT);
-        let mut good = Vec::with_capacity(page.len());
-        let mut newest_in_page = None;
-        let mut saw_open_bar = false;
-        for bar in page {
-            if self.timeframe.close_time_ms(bar.open_time_ms) > self.now_ms {
-                saw_open_bar = true;
+    pub fn accept(&mut self, page: Vec<Bar>, is_full: bool) -> Result<Option<Columns>, String> {
+        let newest = page.iter().map(|bar| bar.open_time_ms);
+        let newest_closed = newest
+            .filter(|opens| self.rules.timeframe.close_time_ms(*opens) <= self.now_ms)
+            .max();
+        let saw_open_bar = page
+            .iter()
+            .any(|bar| self.rules.timeframe.close_time_ms(bar.open_time_ms) > self.now_ms);
+        self.tally.pages += 1;
+        let columns = self.judge(page);
+        self.turn_page(newest_closed, is_full && !saw_open_bar);
+        columns
+    }
+
+    /// Takes a part of an answer for several series, which has its own way of going on. Bars before this series' own start
+    /// were asked for on behalf of another.
+    ///
+    /// # Errors
+    /// The bars cannot be held together in columns.
+    pub fn accept_part(&mut self, mut part: Vec<Bar>) -> Result<Option<Columns>, String> {
+        if let Some(start) = self.range.start_time_ms {
+            part.retain(|bar| bar.open_time_ms >= start);
+        }
+        self.tally.pages += 1;
+        self.judge(part)
+    }
+
+    /// Ends the series: there is no more, or nothing more is asked for.
+    pub fn end(&mut self, is_behind: bool) {
+        self.is_done = true;
+        self.tally.is_behind = is_behind;
+    }
+
+    /// The good bars in columns; what is wrong with the others is remembered.
+    fn judge(&mut self, bars: Vec<Bar>) -> Result<Option<Columns>, String> {
+        let mut good = Vec::with_capacity(bars.len());
+        for bar in bars {
+            if self.rules.timeframe.close_time_ms(bar.open_time_ms) > self.now_ms {
+                if let Some(reason) = self.rules.of_the_future(&bar, self.now_ms) {
+                    self.quarantine(bar.open_time_ms, reason);
+                }
                 continue;
             }
-            newest_in_page = newest_in_page.max(Some(bar.open_time_ms));
-            match self.objection(&bar) {
+            let floor = self.newest_seen_ms.max(self.range.start_time_ms);
+            match self.rules.objection(&bar, self.newest_seen_ms, floor) {
                 Some(reason) => self.quarantine(bar.open_time_ms, reason),
                 None => {
                     self.newest_seen_ms = Some(bar.open_time_ms);
@@ -137,8 +156,13 @@ impl SeriesPoll {
                 }
             }
         }
-        self.result.pages += 1;
-        self.turn_page(newest_in_page, is_full && !saw_open_bar);
+        for (open_time_ms, reason) in self.rules.put_jumps_aside(&mut good, self.range.reference) {
+            self.quarantine(open_time_ms, reason);
+        }
+        let Some(last) = good.last() else {
+            return Ok(None);
+        };
+        self.range.reference = Some(last.close);
         let columns = Columns::from_bars(&good).or_else(|_| {
             // One bar that fits no column must not keep the page from being stored.
             good.retain(|bar| match Columns::from_bars(std::slice::from_ref(bar)) {
@@ -153,66 +177,42 @@ impl SeriesPoll {
         if good.is_empty() {
             return Ok(None);
         }
-        let columns =
-            columns.map_err(|error| format!("bars of {}: {error}", self.result.instrument))?;
-        self.newest_accepted_ms = columns.open_time_ms.last().copied();
-        Ok(Some(columns))
+        columns
+            .map(Some)
+            .map_err(|error| format!("bars of {}: {error}", self.instrument))
     }
 
     /// Decides whether there is a next page. One that would not begin later than this one did is not asked for,
     /// so a venue that answers the same page for ever ends the series.
     fn turn_page(&mut self, newest_in_page: Option<i64>, has_more: bool) {
-        let next = newest_in_page.and_then(|newest| newest.checked_add(self.timeframe.millis()));
-        let advances = next.is_some() && next > self.start_time_ms;
-        self.is_done = !has_more || !advances || self.result.pages >= MAX_PAGES;
-        self.result.is_behind = has_more && advances && self.is_done;
+        let next =
+            newest_in_page.and_then(|newest| newest.checked_add(self.rules.timeframe.millis()));
+        let advances = next.is_some() && next > self.range.start_time_ms;
+        self.is_done = !has_more || !advances || self.tally.pages >= MAX_PAGES;
+        self.tally.is_behind = has_more && advances && self.is_done;
         if advances {
-            self.start_time_ms = next;
+            self.range.start_time_ms = next;
         }
-    }
-
-    fn objection(&self, bar: &Bar) -> Option<String> {
-        if self.newest_seen_ms == Some(bar.open_time_ms) {
-            return Some("duplicate".to_owned());
-        }
-        let floor = self.newest_seen_ms.max(self.start_time_ms);
-        if floor.is_some_and(|floor| bar.open_time_ms < floor) {
-            return Some("out_of_order".to_owned());
-        }
-        let step_ms = self.timeframe.millis();
-        if DAY_MS % step_ms == 0 && bar.open_time_ms.rem_euclid(step_ms) != 0 {
-            return Some("off_grid".to_owned());
-        }
-        let error = bar.validate().err()?;
-        Some(format!("invalid_bar: {error}"))
     }
 
     fn quarantine(&mut self, open_time_ms: i64, reason: String) {
-        self.result.quarantined = self.result.quarantined.saturating_add(1);
+        self.tally.quarantined = self.tally.quarantined.saturating_add(1);
         if self.quarantined.len() < MAX_QUARANTINED_KEPT {
             self.quarantined.push(Quarantined {
-                instrument: self.result.instrument.clone(),
+                instrument: self.instrument.clone(),
                 open_time_ms,
                 reason,
             });
         }
     }
 
-    /// Counts what the append of the last accepted page changed.
+    /// Counts what the append of the last accepted bars changed.
     pub fn stored(&mut self, appended: Appended) {
-        self.result.inserted = self.result.inserted.saturating_add(appended.inserted);
-        self.result.updated = self.result.updated.saturating_add(appended.updated);
-        self.result.unchanged = self.result.unchanged.saturating_add(appended.unchanged);
-        self.result.newest_open_time_ms =
-            self.result.newest_open_time_ms.max(self.newest_accepted_ms);
+        self.tally.appended.add(appended);
     }
 
     /// What became of the series, and the bars that were quarantined.
-    pub fn finish(mut self) -> (SeriesResult, Vec<Quarantined>) {
-        self.result.freshness_seconds = self.result.newest_open_time_ms.map(|newest| {
-            let closed_at = self.timeframe.close_time_ms(newest);
-            self.now_ms.saturating_sub(closed_at) as f64 / 1_000.0
-        });
-        (self.result, self.quarantined)
+    pub fn finish(self) -> (Tally, Vec<Quarantined>) {
+        (self.tally, self.quarantined)
     }
 }

@@ -1,9 +1,10 @@
-//! What the poll needs from outside, as the imports of the world `ingest` give it.
+//! What the stage needs from outside, as the imports of the world `ingest` give it.
 
 use bulkhead_kernel::bar::Columns;
+use bulkhead_kernel::stage::{Documents, MarketData, StageError};
 use bulkhead_venues::HttpRequest;
+use serde::{Deserialize, Serialize};
 
-use crate::StageError;
 use crate::settings::Origin;
 
 /// An answer of the market-data host, read to its end.
@@ -11,10 +12,18 @@ use crate::settings::Origin;
 pub struct Fetched {
     /// The HTTP status.
     pub status: u16,
-    /// The `Retry-After` header.
-    pub retry_after: Option<String>,
+    /// The headers that tell of the venue's budget, see [`is_kept`].
+    pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// Whether a header of this name tells of the venue's budget.
+pub fn is_kept(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == "retry-after"
+        || name.starts_with("x-mbx-used-weight")
+        || name.starts_with("x-ratelimit-")
 }
 
 /// Why a request gave no answer.
@@ -29,7 +38,7 @@ pub enum FetchError {
 }
 
 /// What an append of bars changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Appended {
     /// Bars that were not there.
     pub inserted: u32,
@@ -39,35 +48,18 @@ pub struct Appended {
     pub unchanged: u32,
 }
 
-/// A document as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
-    /// Its revision.
-    pub revision: u64,
-    /// JSON.
-    pub body: String,
-}
+impl Appended {
+    /// Counts another append.
+    pub fn add(&mut self, other: Self) {
+        self.inserted = self.inserted.saturating_add(other.inserted);
+        self.updated = self.updated.saturating_add(other.updated);
+        self.unchanged = self.unchanged.saturating_add(other.unchanged);
+    }
 
-/// Where a document stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
-    /// The collection.
-    pub collection: &'static str,
-    /// The id.
-    pub id: String,
-}
-
-/// One change of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Write {
-    /// The document must not exist.
-    Create(Key, String),
-    /// The document must have this revision.
-    Replace(Key, u64, String),
-    /// Whether it exists or not.
-    Upsert(Key, String),
-    /// Take it away.
-    Delete(Key),
+    /// How many bars were inserted or updated.
+    pub fn rows(self) -> u32 {
+        self.inserted.saturating_add(self.updated)
+    }
 }
 
 /// The imports of the stage.
@@ -75,7 +67,7 @@ pub enum Write {
     async_fn_in_trait,
     reason = "a component runs on one thread: its futures need not be Send"
 )]
-pub trait Ports {
+pub trait Ports: Documents + MarketData {
     /// Sends a request and reads the answer, of whose body at most `max_bytes` are accepted.
     async fn fetch(
         &self,
@@ -92,12 +84,8 @@ pub trait Ports {
         timeframe: &str,
         bars: Columns,
     ) -> Result<Appended, StageError>;
-    /// Reads one document.
-    async fn get(&self, key: &Key) -> Result<Option<Stored>, StageError>;
-    /// The ids of the first `limit` documents of a collection, ascending.
-    async fn first_ids(&self, collection: &str, limit: u32) -> Result<Vec<String>, StageError>;
-    /// Carries out all the writes or none of them.
-    async fn commit(&self, writes: Vec<Write>) -> Result<(), StageError>;
+    /// The clock, in Unix milliseconds: when a venue's windows begin anew.
+    fn now_ms(&self) -> i64;
     /// How long the run has taken so far, in milliseconds; always more than zero.
     fn elapsed_ms(&self) -> f64;
 }

@@ -1,20 +1,31 @@
-//! The task `poll`: carries out what [`crate::poll`] and [`crate::journal`] decide.
+//! The task `poll`: carries out what the pure modules decide. The order of a run: read what is known and what is planned;
+//! validate; ask the sources in their order, each with recovery before the next; ask for macro events; assess; commit.
+//!
+//! Bars are stored page by page as they come, and everything else in one commit at the end: a run that is cut short anywhere
+//! stores again what it had stored, which changes nothing.
 
-use bulkhead_venues::binance::klines;
-use bulkhead_venues::{HttpResponse, VenueError};
+use std::cell::RefCell;
 
-use crate::StageError;
-use crate::journal::{Entry, Found, JOURNAL, Record, Status, state_key};
-use crate::poll::{Quarantined, SeriesPoll, SeriesResult};
-use crate::ports::{FetchError, Ports};
-use crate::settings::{Series, Settings};
+use bulkhead_evaluators::dimension::Dimension;
+use bulkhead_kernel::instrument::Instrument;
+use bulkhead_kernel::stage::{Event, StageError};
 
-/// The most bytes of one page that are read; a full page of klines takes about a fifth of it.
-pub const MAX_RESPONSE_BYTES: usize = 1 << 20;
-/// How long to wait when a venue limits the rate and does not say for how long.
-const DEFAULT_RETRY_AFTER_SECONDS: u64 = 60;
-/// The longest wait that a venue can ask for. Longer ones are cut, so that a nonsensical header stops no feed for good.
-const MAX_RETRY_AFTER_SECONDS: u64 = 3 * 24 * 3600;
+use crate::assess;
+use crate::journal::{Found, Record, Status, state_key};
+use crate::pass::{Progress, SeriesRun};
+use crate::plan::{self, Plan, calendar};
+use crate::poll::Tally;
+use crate::ports::Ports;
+use crate::series::{Known, Ledger, Shape};
+use crate::settings::Settings;
+
+mod ask;
+mod keep;
+mod look;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use keep::oldest;
 
 /// Which run this is.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +36,8 @@ pub struct Run<'a> {
     pub scheduled_at_ms: i64,
     /// 1 on the first attempt.
     pub attempt: u32,
+    /// Whether a schedule started it.
+    pub is_scheduled: bool,
 }
 
 /// How a poll came to its end.
@@ -39,200 +52,192 @@ pub enum Polled {
         /// When to come back.
         not_before_ms: i64,
     },
+    /// Nothing new was stored, and something is wrong: the word says what.
+    Held(&'static str, Record),
 }
 
-/// A series that could not be polled to its end.
-enum Trouble {
-    /// The venue asks to come back later.
-    RateLimited { retry_after_seconds: Option<u64> },
-    /// Only this series is concerned.
-    Series(StageError),
-    /// The other series would meet the same.
-    All(StageError),
+/// The end of a poll.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// How it came to it.
+    pub how: Polled,
+    /// What is told to the event bus.
+    pub events: Vec<Event>,
 }
 
-/// Polls every series once, and keeps the record.
+/// No source gave anything of what was asked for: the last good bars stand.
+pub const ALL_SOURCES_FAILED: &str = "all_sources_failed";
+/// Some series were not given by any source, and the others had nothing new.
+pub const SERIES_FAILED: &str = "series_failed";
+/// What the run needs was not there: nothing was asked for, and the last good bars stand.
+pub const VALIDATION_FAILED: &str = "backbone_validation_failed";
+
+/// A run in progress.
+pub(crate) struct Work<'a, P> {
+    ports: &'a P,
+    settings: &'a Settings,
+    run: Run<'a>,
+    found: Found,
+    plan: Plan,
+    series: Vec<RefCell<SeriesRun>>,
+    ledgers: Vec<keep::StoredLedger>,
+    asked: ask::Asked,
+}
+
+/// Brings in what is planned, and keeps the record.
 ///
 /// # Errors
-/// The first series that failed, after the others were polled and the record was kept; or the store.
+/// The store does not answer, its documents are not this stage's, or the grants cover no source.
 pub async fn poll(
     ports: &impl Ports,
     settings: &Settings,
     run: Run<'_>,
-) -> Result<Polled, StageError> {
-    let found = Found::read(ports.get(&state_key()).await?).map_err(StageError::Internal)?;
-    if let Some(not_before_ms) = found.must_wait_until(run.scheduled_at_ms) {
-        return Ok(Polled::RateLimited { not_before_ms });
+) -> Result<Ended, StageError> {
+    let found = Found::read(ports.get(state_key()).await?).map_err(StageError::Internal)?;
+    if let Some(not_before_ms) = found.must_wait_until(run.scheduled_at_ms)
+        && settings.sources.len() == 1
+    {
+        return Ok(Ended {
+            how: Polled::RateLimited { not_before_ms },
+            events: vec![],
+        });
     }
-    let mut record = Record::new(run.run_id, run.scheduled_at_ms, settings.origin.to_string());
-    let mut failure: Option<StageError> = None;
-    let mut not_before_ms = None;
-    for series in &settings.series {
-        let (result, quarantined, trouble) = poll_series(ports, settings, series, run).await;
-        record.add(result, quarantined);
-        match trouble {
-            None => {}
-            Some(Trouble::Series(error)) => {
-                failure.get_or_insert(error);
+    let document = ports.get(plan::key()).await?;
+    let body = document.as_ref().map(|document| document.body.as_str());
+    let (plan, halted) = match Plan::read(settings, body) {
+        Ok(plan) => {
+            let halted = plan.halted.clone();
+            (plan, halted)
+        }
+        Err(why) => (Plan::of(settings), Some(why)),
+    };
+    let mut work = Work::begin(ports, settings, run, found, plan).await?;
+    if let Some(why) = halted {
+        return work.abort(&why).await;
+    }
+    work.asked.memory_of(&work.found, run, settings);
+    let asked = work.ask().await;
+    work.end(asked.err()).await
+}
+
+impl<'a, P: Ports> Work<'a, P> {
+    async fn begin(
+        ports: &'a P,
+        settings: &'a Settings,
+        run: Run<'a>,
+        found: Found,
+        plan: Plan,
+    ) -> Result<Self, StageError> {
+        let mut work = Self {
+            ports,
+            settings,
+            run,
+            found,
+            plan,
+            series: vec![],
+            ledgers: vec![],
+            asked: ask::Asked::default(),
+        };
+        for dimension in [Dimension::DailyBars, Dimension::IntradayTrades] {
+            let Some(bars) = work.plan.bars(dimension).cloned() else {
+                continue;
+            };
+            let stored = keep::StoredLedger::read(ports, dimension).await?;
+            for instrument in &bars.symbols {
+                let shape = Shape {
+                    timeframe: bars.timeframe,
+                    calendar: calendar(instrument, settings),
+                    lookback_days: bars.lookback_days,
+                };
+                let known = stored.known(bars.timeframe, instrument.as_str());
+                let series = work.series_run(dimension, instrument, shape, known);
+                work.series.push(RefCell::new(series));
             }
-            Some(Trouble::All(error)) => {
-                failure.get_or_insert(error);
-                break;
-            }
-            Some(Trouble::RateLimited {
-                retry_after_seconds,
-            }) => {
-                not_before_ms = Some(come_back_at(run.scheduled_at_ms, retry_after_seconds));
-                break;
-            }
+            work.ledgers.push(stored);
+        }
+        Ok(work)
+    }
+
+    fn series_run(
+        &self,
+        dimension: Dimension,
+        instrument: &Instrument,
+        shape: Shape,
+        known: Known,
+    ) -> SeriesRun {
+        let now_ms = self.now_ms();
+        let progress = if known.must_wait(now_ms) {
+            Progress::Waiting(known.error.clone().unwrap_or_default())
+        } else if known.is_due(&shape, now_ms) || known.error.is_some() {
+            Progress::Wanted
+        } else {
+            Progress::Idle
+        };
+        SeriesRun {
+            dimension,
+            instrument: instrument.clone(),
+            shape,
+            known,
+            progress,
+            tally: Tally::default(),
+            served_by: None,
+            quarantined: vec![],
         }
     }
-    record.status = match (&failure, not_before_ms) {
-        (_, Some(_)) => Status::RateLimited,
-        (None, None) => Status::Success,
-        (Some(_), None) if record.rows > 0 => Status::Partial,
-        (Some(_), None) => Status::Failed,
-    };
-    record.error = failure.as_ref().map(|error| error.detail().to_owned());
-    record.duration_ms = ports.elapsed_ms();
-    let kept = keep(ports, &found, record.clone(), not_before_ms, run).await;
-    match (failure, not_before_ms) {
-        (Some(error), _) => Err(match kept {
-            Ok(()) => error,
-            Err(store) => {
-                error.followed_by(&format!("the record was not kept: {}", store.detail()))
-            }
-        }),
-        (None, Some(not_before_ms)) => kept.map(|()| Polled::RateLimited { not_before_ms }),
-        (None, None) if record.rows > 0 => kept.map(|()| Polled::Stored(record)),
-        (None, None) => kept.map(|()| Polled::NothingNew(record)),
+
+    /// The run's *now*, in Unix milliseconds.
+    fn now_ms(&self) -> i64 {
+        self.run.scheduled_at_ms
     }
-}
 
-fn come_back_at(now_ms: i64, retry_after_seconds: Option<u64>) -> i64 {
-    let seconds = retry_after_seconds
-        .unwrap_or(DEFAULT_RETRY_AFTER_SECONDS)
-        .clamp(1, MAX_RETRY_AFTER_SECONDS);
-    now_ms.saturating_add_unsigned(seconds * 1_000)
-}
-
-async fn poll_series(
-    ports: &impl Ports,
-    settings: &Settings,
-    series: &Series,
-    run: Run<'_>,
-) -> (SeriesResult, Vec<Quarantined>, Option<Trouble>) {
-    let timeframe = settings.timeframe.to_string();
-    let (newest, trouble) = match ports.latest(series.instrument.as_str(), &timeframe).await {
-        Ok(newest) => (newest, None),
-        Err(error) => (None, Some(Trouble::All(error))),
-    };
-    let mut poll = SeriesPoll::new(
-        series,
-        settings.timeframe,
-        settings.backfill,
-        newest,
-        run.scheduled_at_ms,
-    );
-    let trouble = match trouble {
-        None => poll_pages(ports, settings, series, &timeframe, &mut poll)
-            .await
-            .err(),
-        some => some,
-    };
-    let (result, quarantined) = poll.finish();
-    (result, quarantined, trouble)
-}
-
-async fn poll_pages(
-    ports: &impl Ports,
-    settings: &Settings,
-    series: &Series,
-    timeframe: &str,
-    poll: &mut SeriesPoll,
-) -> Result<(), Trouble> {
-    while let Some(request) = poll.next_request() {
-        let http = request.to_http();
-        let place = format!("{} {}{}", http.method, settings.origin, http.path_and_query);
-        let fetched = ports
-            .fetch(&settings.origin, &http, MAX_RESPONSE_BYTES)
-            .await
-            .map_err(|error| match error {
-                FetchError::Denied(why) => {
-                    Trouble::All(StageError::Denied(format!("{place}: {why}")))
-                }
-                FetchError::Unavailable(why) => {
-                    Trouble::All(StageError::Unavailable(format!("{place}: {why}")))
-                }
-                FetchError::TooLarge(limit) => Trouble::Series(StageError::Other(format!(
-                    "{place}: the answer is longer than {limit} bytes"
-                ))),
-            })?;
-        let retry_after = fetched.retry_after.as_deref();
-        let headers = retry_after.map(|value| ("retry-after", value));
-        let response = HttpResponse {
-            status: fetched.status,
-            headers: headers.as_slice(),
-            body: &fetched.body,
+    /// Ends a run that may ask for nothing.
+    async fn abort(&mut self, why: &str) -> Result<Ended, StageError> {
+        let now_ms = self.now_ms();
+        self.asked.memory_of(&self.found, self.run, self.settings);
+        let plan = self.plan.for_evaluators(self.settings, now_ms);
+        let validation = assess::validation(&plan, Some(why), now_ms);
+        let mut record = self.record();
+        record.status = Status::Aborted;
+        record.error = Some(why.to_owned());
+        self.asked.memory.schedule.ended(false, now_ms);
+        record.stale = true;
+        record.duration_ms = self.ports.elapsed_ms();
+        // What is known of the series stays as it is: the plan may be another one.
+        self.series.clear();
+        let assessments = assess::aborted(validation, &plan, now_ms);
+        let is_due = assess::is_due_by_time(&self.asked.memory, now_ms)
+            || self.asked.memory.assessed_as != why;
+        let kept = keep::Kept {
+            record: record.clone(),
+            assessments: if is_due { assessments } else { vec![] },
+            moment: why.to_owned(),
+            trend: None,
+            stale: Some((VALIDATION_FAILED, why.to_owned())),
         };
-        let page = klines::parse(&response, klines::MAX_LIMIT)
-            .map_err(|error| trouble_with(&place, &error))?;
-        let columns = poll
-            .accept(page)
-            .map_err(|error| Trouble::Series(StageError::Other(error)))?;
-        if let Some(columns) = columns {
-            let appended = ports
-                .append(series.instrument.as_str(), timeframe, columns)
-                .await
-                .map_err(Trouble::All)?;
-            poll.stored(appended);
-        }
+        let events = self.keep(kept).await?;
+        Ok(Ended {
+            how: Polled::Held(VALIDATION_FAILED, record),
+            events,
+        })
     }
-    Ok(())
-}
 
-fn trouble_with(place: &str, error: &VenueError) -> Trouble {
-    let mut text = format!("{place}: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text.push_str(&format!(": {source}"));
-        cause = source.source();
-    }
-    match error {
-        VenueError::RateLimited {
-            retry_after_seconds,
-            ..
-        } => Trouble::RateLimited {
-            retry_after_seconds: *retry_after_seconds,
-        },
-        error if error.is_transient() => Trouble::All(StageError::Unavailable(text)),
-        _ => Trouble::Series(StageError::Other(text)),
+    fn record(&self) -> Record {
+        let source = self.settings.sources.first();
+        Record::new(
+            self.run.run_id,
+            self.run.scheduled_at_ms,
+            source.map(ToString::to_string).unwrap_or_default(),
+        )
     }
 }
 
-async fn keep(
-    ports: &impl Ports,
-    found: &Found,
-    record: Record,
-    not_before_ms: Option<i64>,
-    run: Run<'_>,
-) -> Result<(), StageError> {
-    let entry = if !found.is_news(&record) {
-        Entry::None
-    } else if run.attempt > 1 && ports.get(&record.key()).await?.is_some() {
-        Entry::Again
-    } else {
-        let pruned = match found.surplus() {
-            0 => Vec::new(),
-            surplus => ports.first_ids(JOURNAL, surplus).await?,
-        };
-        Entry::New { pruned }
-    };
-    let writes = found
-        .writes(record, not_before_ms, entry)
-        .map_err(StageError::Internal)?;
-    ports.commit(writes).await
+impl keep::StoredLedger {
+    fn known(&self, timeframe: bulkhead_kernel::timeframe::Timeframe, instrument: &str) -> Known {
+        let ledger: Option<&Ledger> = self.ledger.as_ref();
+        ledger
+            .filter(|ledger| ledger.timeframe == timeframe)
+            .and_then(|ledger| ledger.symbols.get(instrument))
+            .cloned()
+            .unwrap_or_default()
+    }
 }
-
-#[cfg(test)]
-mod tests;

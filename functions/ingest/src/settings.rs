@@ -1,68 +1,90 @@
-//! What the poll is configured with.
+//! What the stage is configured with: the manifest's variables.
 
 use std::fmt;
 
+use bulkhead_kernel::flag;
 use bulkhead_kernel::instrument::Instrument;
+use bulkhead_kernel::money::parse_decimal;
 use bulkhead_kernel::timeframe::Timeframe;
-use bulkhead_venues::binance;
+use bulkhead_venues::alpaca::{Adjustment, Feed};
+use rust_decimal::Decimal;
 
-/// The most instruments that one poll goes through.
-pub const MAX_INSTRUMENTS: usize = 32;
-/// The longest `market_data_url`, in characters.
-const MAX_URL_CHARS: usize = 512;
+mod origin;
+#[cfg(test)]
+pub(crate) mod tests;
 
-/// Scheme and authority of the market-data host, and the path below which it serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// True for `https`.
-    pub is_tls: bool,
-    /// Host and, where given, port.
-    pub authority: String,
-    /// Goes before each request's path; empty or beginning with `/`, not ending with it.
-    pub base_path: String,
+pub use origin::Origin;
+
+/// The most symbols of one dimension.
+pub const MAX_SYMBOLS: usize = 512;
+/// From what distance on a bar jumps, as a fraction of the close before it, unless `max_bar_jump` says otherwise.
+const DEFAULT_MAX_BAR_JUMP: Decimal = Decimal::from_parts(5, 0, 0, false, 1);
+
+/// Whose protocol a source speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Venue {
+    /// Binance spot, and the paper venue that serves a bar file.
+    Binance,
+    /// Alpaca market data.
+    Alpaca,
 }
 
-impl Origin {
-    fn read(url: &str) -> Result<Self, String> {
-        let refused = |what: &str| Err(format!("`market_data_url` {what}: `{url}`"));
-        if url.len() > MAX_URL_CHARS {
-            return Err(format!(
-                "`market_data_url` is longer than {MAX_URL_CHARS} characters"
-            ));
+impl Venue {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Binance => "binance",
+            Self::Alpaca => "alpaca",
         }
-        let (is_tls, rest) = if let Some(rest) = url.strip_prefix("https://") {
-            (true, rest)
-        } else if let Some(rest) = url.strip_prefix("http://") {
-            (false, rest)
-        } else {
-            return refused("must begin with http:// or https://");
-        };
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        if authority.is_empty()
-            || !authority
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
-        {
-            return refused("must name a host, and nothing but a host and port before the path");
+    }
+
+    fn read(key: &str, text: &str) -> Result<Self, String> {
+        match text {
+            "binance" => Ok(Self::Binance),
+            "alpaca" => Ok(Self::Alpaca),
+            other => Err(format!("`{key}` must be `binance` or `alpaca`: `{other}`")),
         }
-        if !path
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte))
-        {
-            return refused("must have a plain path, without query or fragment");
-        }
-        Ok(Self {
-            is_tls,
-            authority: authority.to_owned(),
-            base_path: path.trim_end_matches('/').to_owned(),
-        })
     }
 }
 
-impl fmt::Display for Origin {
+/// Which source one is: they are asked in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// `market_data_url`.
+    Primary,
+    /// `fallback_market_data_url`.
+    Secondary,
+    /// `bar_file_url`.
+    BarFile,
+}
+
+impl Role {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Secondary => "secondary",
+            Self::BarFile => "bar_file",
+        }
+    }
+}
+
+/// Somebody who can be asked for bars.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Which one it is.
+    pub role: Role,
+    /// Whose protocol it speaks.
+    pub venue: Venue,
+    /// Where it is.
+    pub origin: Origin,
+}
+
+impl fmt::Display for Source {
+    /// `primary binance https://api.binance.com`: how documents name it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority, self.base_path)
+        let (role, venue) = (self.role.as_str(), self.venue.as_str());
+        write!(f, "{role} {venue} {}", self.origin)
     }
 }
 
@@ -77,170 +99,171 @@ pub enum Backfill {
     From(i64),
 }
 
-/// One series to poll.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Series {
-    /// The instrument, as bars are stored under it.
-    pub instrument: Instrument,
-    /// The venue's symbol for it.
-    pub symbol: String,
-}
-
-/// The configuration of the poll.
+/// The configuration of the stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Who is asked: `market_data_url`.
-    pub origin: Origin,
-    /// What for: `instruments`, comma-separated.
-    pub series: Vec<Series>,
-    /// The bar's length: `timeframe`.
+    /// Who is asked, in order: 1 to 3. Variables `market_data_url` and `market_data_venue`; `fallback_market_data_url` and
+    /// `fallback_market_data_venue`; `bar_file_url` and `bar_file_enabled`.
+    pub sources: Vec<Source>,
+    /// Of stocks at Alpaca, which exchanges: `alpaca_feed`, `iex` or `sip`.
+    pub feed: Feed,
+    /// Of stocks at Alpaca, what bars are adjusted for: `alpaca_adjustment`, `raw`, `split`, `dividend` or `all`.
+    pub adjustment: Adjustment,
+    /// Of which instruments bars within the day: `instruments`, parted by commas.
+    pub instruments: Vec<Instrument>,
+    /// Of which instruments daily bars: `daily_bars`, parted by commas.
+    pub daily_bars: Vec<Instrument>,
+    /// The length of bars within the day: `timeframe`.
     pub timeframe: Timeframe,
     /// Where a new series begins: `backfill_start`, one of `earliest`, `latest`, or Unix milliseconds.
     pub backfill: Backfill,
+    /// Who is asked for macro events, if that is on: `macro_events_url`, `macro_events_enabled`.
+    pub macro_events: Option<Origin>,
+    /// From what distance on a bar jumps, as a fraction of the close before it: `max_bar_jump`. None: it is `0`.
+    pub max_bar_jump: Option<Decimal>,
 }
 
 impl Settings {
-    /// Reads the settings through `get`, which answers by key. Without `backfill_start` it is `latest`.
+    /// Reads the settings through `get`, which answers by key.
     ///
     /// # Errors
     /// The text names the key that is absent or malformed.
     pub fn read(get: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, String> {
-        let required =
-            |key: &str| get(key)?.ok_or_else(|| format!("the configuration has no `{key}`"));
-        let origin = Origin::read(required("market_data_url")?.trim())?;
-        let timeframe_text = required("timeframe")?;
-        let timeframe = timeframe_text
-            .trim()
-            .parse()
-            .map_err(|error| format!("`timeframe` `{timeframe_text}`: {error}"))?;
-        let backfill = match get("backfill_start")?.as_deref().map(str::trim) {
-            None | Some("" | "latest") => Backfill::Latest,
-            Some("earliest") => Backfill::Earliest,
-            Some(text) => match text.parse() {
-                Ok(millis) if millis >= 0 => Backfill::From(millis),
-                _ => {
-                    return Err(format!(
-                        "`backfill_start` must be `earliest`, `latest` or Unix milliseconds: `{text}`"
-                    ));
-                }
-            },
+        let text = |key: &str| -> Result<Option<String>, String> {
+            let value = get(key)?.map(|value| value.trim().to_owned());
+            Ok(value.filter(|value| !value.is_empty()))
         };
-        Ok(Self {
-            origin,
-            series: read_series(&required("instruments")?)?,
-            timeframe,
-            backfill,
+        let required =
+            |key: &str| text(key)?.ok_or_else(|| format!("the configuration has no `{key}`"));
+        let timeframe_text = required("timeframe")?;
+        let settings = Self {
+            sources: read_sources(&text)?,
+            feed: read_feed(text("alpaca_feed")?.as_deref())?,
+            adjustment: read_adjustment(text("alpaca_adjustment")?.as_deref())?,
+            instruments: read_instruments("instruments", &required("instruments")?)?,
+            daily_bars: match text("daily_bars")? {
+                Some(list) => read_instruments("daily_bars", &list)?,
+                None => vec![],
+            },
+            timeframe: timeframe_text
+                .parse()
+                .map_err(|error| format!("`timeframe` `{timeframe_text}`: {error}"))?,
+            backfill: read_backfill(text("backfill_start")?.as_deref())?,
+            macro_events: match read_flag("macro_events_enabled", text("macro_events_enabled")?)? {
+                true => Some(Origin::read(
+                    "macro_events_url",
+                    &required("macro_events_url")?,
+                )?),
+                false => None,
+            },
+            max_bar_jump: read_jump(text("max_bar_jump")?.as_deref())?,
+        };
+        Ok(settings)
+    }
+
+    /// Whether one of the sources is Alpaca: an instrument named by a single ticker is then a US stock.
+    pub fn knows_stocks(&self) -> bool {
+        let is_alpaca = |source: &Source| source.venue == Venue::Alpaca;
+        self.sources.iter().any(is_alpaca)
+    }
+}
+
+type Text<'a> = dyn Fn(&str) -> Result<Option<String>, String> + 'a;
+
+fn read_sources(text: &Text<'_>) -> Result<Vec<Source>, String> {
+    let origin = |key: &str| -> Result<Origin, String> {
+        let url = text(key)?.ok_or_else(|| format!("the configuration has no `{key}`"))?;
+        Origin::read(key, &url)
+    };
+    let mut sources = vec![Source {
+        role: Role::Primary,
+        venue: match text("market_data_venue")? {
+            Some(venue) => Venue::read("market_data_venue", &venue)?,
+            None => Venue::Binance,
+        },
+        origin: origin("market_data_url")?,
+    }];
+    if let Some(venue) = text("fallback_market_data_venue")?.filter(|venue| venue != "none") {
+        sources.push(Source {
+            role: Role::Secondary,
+            venue: Venue::read("fallback_market_data_venue", &venue)?,
+            origin: origin("fallback_market_data_url")?,
+        });
+    }
+    if read_flag("bar_file_enabled", text("bar_file_enabled")?)? {
+        sources.push(Source {
+            role: Role::BarFile,
+            venue: Venue::Binance,
+            origin: origin("bar_file_url")?,
+        });
+    }
+    Ok(sources)
+}
+
+fn read_flag(key: &str, text: Option<String>) -> Result<bool, String> {
+    let text = text.unwrap_or_default();
+    flag::read(&text).ok_or_else(|| format!("`{key}` must be `0` or `1`: `{text}`"))
+}
+
+fn read_feed(text: Option<&str>) -> Result<Feed, String> {
+    match text {
+        None | Some("iex") => Ok(Feed::Iex),
+        Some("sip") => Ok(Feed::Sip),
+        Some(other) => Err(format!("`alpaca_feed` must be `iex` or `sip`: `{other}`")),
+    }
+}
+
+fn read_adjustment(text: Option<&str>) -> Result<Adjustment, String> {
+    let all = [
+        Adjustment::Raw,
+        Adjustment::Split,
+        Adjustment::Dividend,
+        Adjustment::All,
+    ];
+    let Some(text) = text else {
+        return Ok(Adjustment::All);
+    };
+    all.into_iter()
+        .find(|adjustment| adjustment.as_str() == text)
+        .ok_or_else(|| {
+            format!("`alpaca_adjustment` must be `raw`, `split`, `dividend` or `all`: `{text}`")
         })
+}
+
+fn read_backfill(text: Option<&str>) -> Result<Backfill, String> {
+    match text {
+        None | Some("latest") => Ok(Backfill::Latest),
+        Some("earliest") => Ok(Backfill::Earliest),
+        Some(text) => match text.parse() {
+            Ok(millis) if millis >= 0 => Ok(Backfill::From(millis)),
+            _ => Err(format!(
+                "`backfill_start` must be `earliest`, `latest` or Unix milliseconds: `{text}`"
+            )),
+        },
+    }
+}
+
+fn read_jump(text: Option<&str>) -> Result<Option<Decimal>, String> {
+    let Some(text) = text else {
+        return Ok(Some(DEFAULT_MAX_BAR_JUMP));
+    };
+    match parse_decimal(text) {
+        Ok(jump) if jump.is_zero() => Ok(None),
+        Ok(jump) if jump > Decimal::ZERO => Ok(Some(jump)),
+        _ => Err(format!(
+            "`max_bar_jump` must be a fraction such as `0.5`, or `0`: `{text}`"
+        )),
     }
 }
 
 /// Reads the names as every stage does, so that bars are stored under the name that is looked for later.
-fn read_series(list: &str) -> Result<Vec<Series>, String> {
-    let named = |error: &dyn fmt::Display| format!("`instruments`: {error}");
-    let instruments = Instrument::parse_list(list).map_err(|error| named(&error))?;
+fn read_instruments(key: &str, list: &str) -> Result<Vec<Instrument>, String> {
+    let instruments = Instrument::parse_list(list).map_err(|error| format!("`{key}`: {error}"))?;
     if instruments.is_empty() {
-        return Err("`instruments` names none".to_owned());
+        return Err(format!("`{key}` names none"));
     }
-    if instruments.len() > MAX_INSTRUMENTS {
-        return Err(format!("`instruments` names more than {MAX_INSTRUMENTS}"));
+    if instruments.len() > MAX_SYMBOLS {
+        return Err(format!("`{key}` names more than {MAX_SYMBOLS}"));
     }
-    instruments
-        .into_iter()
-        .map(|instrument| {
-            let symbol = binance::symbol(instrument.as_str()).map_err(|error| named(&error))?;
-            Ok(Series { instrument, symbol })
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    use bulkhead_kernel::instrument::Instrument;
-
-    use super::{Backfill, MAX_INSTRUMENTS, Settings};
-
-    fn read(changes: &[(&str, Option<&str>)]) -> Result<Settings, String> {
-        let defaults = [
-            ("market_data_url", Some("http://127.0.0.1:7878")),
-            ("instruments", Some("BTC-USDT, ETH-USDT")),
-            ("timeframe", Some("1m")),
-        ];
-        Settings::read(|key| {
-            let entry = changes
-                .iter()
-                .chain(&defaults)
-                .find(|(name, _)| *name == key);
-            Ok(entry.and_then(|(_, value)| value.map(str::to_owned)))
-        })
-    }
-
-    #[test]
-    fn settings_are_read_from_the_configuration() {
-        let settings = read(&[]).unwrap();
-        assert_eq!(settings.origin.to_string(), "http://127.0.0.1:7878");
-        assert_eq!(settings.series[1].instrument.as_str(), "ETH-USDT");
-        assert_eq!(settings.series[1].symbol, "ETHUSDT");
-        assert_eq!(settings.backfill, Backfill::Latest);
-        let settings = read(&[
-            ("market_data_url", Some("https://api.binance.com/mirror/")),
-            ("backfill_start", Some("1700000000000")),
-        ])
-        .unwrap();
-        assert_eq!(
-            settings.origin.to_string(),
-            "https://api.binance.com/mirror"
-        );
-        assert_eq!(settings.backfill, Backfill::From(1_700_000_000_000));
-    }
-
-    #[test]
-    fn instruments_are_the_list_that_the_signal_stage_reads() {
-        for list in [
-            "btc-usdt,ETH-usdt",
-            " BTC-USDT ,, eth-usdt",
-            "btc-usdt,BTC-USDT",
-        ] {
-            let settings = read(&[("instruments", Some(list))]).unwrap();
-            let instruments: Vec<_> = settings
-                .series
-                .into_iter()
-                .map(|series| series.instrument)
-                .collect();
-            assert_eq!(instruments, Instrument::parse_list(list).unwrap(), "{list}");
-        }
-    }
-
-    #[test]
-    fn a_poll_goes_through_a_bounded_number_of_instruments() {
-        let list = |count| {
-            let names: Vec<String> = (0..count).map(|index| format!("A{index}-USDT")).collect();
-            names.join(",")
-        };
-        assert!(read(&[("instruments", Some(&list(MAX_INSTRUMENTS)))]).is_ok());
-        let error = read(&[("instruments", Some(&list(MAX_INSTRUMENTS + 1)))]).unwrap_err();
-        assert_eq!(error, "`instruments` names more than 32");
-    }
-
-    #[test]
-    fn a_setting_that_is_absent_or_malformed_is_named() {
-        for (key, value, text) in [
-            ("market_data_url", None, "`market_data_url`"),
-            ("market_data_url", Some("ftp://x"), "http://"),
-            ("market_data_url", Some("http://"), "host"),
-            ("market_data_url", Some("http://user@host"), "host"),
-            ("market_data_url", Some("http://h\r\nX: y"), "host"),
-            ("market_data_url", Some("http://h/?x=1"), "path"),
-            ("instruments", Some(" , "), "names none"),
-            ("instruments", Some("A B"), "`A B`"),
-            ("timeframe", Some("1 minute"), "`timeframe`"),
-            ("backfill_start", Some("yesterday"), "`backfill_start`"),
-            ("backfill_start", Some("-1"), "`backfill_start`"),
-        ] {
-            let error = read(&[(key, value)]).unwrap_err();
-            assert!(error.contains(text), "{key}={value:?}: {error}");
-        }
-    }
+    Ok(instruments)
 }

@@ -2,14 +2,21 @@
 
 use serde_json::{Value, json};
 
-use crate::journal::Record;
-use crate::run::Polled;
+use bulkhead_kernel::stage::Event;
+
+use crate::frames;
+use crate::journal::{Record, Status};
+use crate::run::{Ended, Polled};
 use crate::{StageError, normalise};
 
 /// The counter of bars that a poll inserted or updated.
 const BARS_METRIC: &str = "ingest_bars_total";
 /// The counter of bars that a poll quarantined.
 const QUARANTINED_METRIC: &str = "ingest_quarantined_bars_total";
+/// The counter of frames that a feed gave.
+const FRAMES_METRIC: &str = "ingest_frames_total";
+/// The counter of elements of frames that were quarantined.
+const QUARANTINED_FRAMES_METRIC: &str = "ingest_quarantined_frames_total";
 /// The topic of the event that tells of stored bars.
 const RUN_TOPIC: &str = "telemetry.ingest.run";
 
@@ -20,6 +27,8 @@ pub enum Task {
     Poll,
     /// Normalise the frame that this input holds.
     Normalise(Value),
+    /// Take what a feed received.
+    Frames(frames::Input),
 }
 
 impl Task {
@@ -41,8 +50,11 @@ impl Task {
             None => Self::poll(&value),
             Some(Value::String(task)) if task == "poll" => Self::poll(&value),
             Some(Value::String(task)) if task == "normalise" => Ok(Self::Normalise(value)),
+            Some(Value::String(task)) if task == "frames" => frames::Input::read(&value)
+                .map(Self::Frames)
+                .map_err(StageError::InvalidInput),
             Some(other) => Err(StageError::InvalidInput(format!(
-                "`task` must be `poll` or `normalise`, not {other}"
+                "`task` must be `poll`, `frames` or `normalise`, not {other}"
             ))),
         }
     }
@@ -93,7 +105,7 @@ pub struct Report {
     /// JSON, as [`OUTPUT_SCHEMA`] describes.
     pub output: String,
     /// For the bus: topic, subject, data.
-    pub events: Vec<(&'static str, String, Value)>,
+    pub events: Vec<Event>,
     /// Names and milliseconds.
     pub spans: Vec<(String, f64)>,
     /// Counters.
@@ -134,15 +146,21 @@ pub fn normalise(
 }
 
 /// Tells how a poll ended.
-pub fn polled(polled: Polled) -> Report {
-    match polled {
+pub fn polled(ended: Ended) -> Report {
+    let mut report = match ended.how {
         Polled::Stored(record) => {
-            let event = (RUN_TOPIC, record.run_id.clone(), json!(record));
-            let mut report = recorded(Outcome::Success, None, record);
+            let event = Event {
+                topic: RUN_TOPIC.to_owned(),
+                subject: Some(record.run_id.clone()),
+                data: json!(record),
+            };
+            let reason = (record.status != Status::Success).then_some("partial");
+            let mut report = recorded(Outcome::Success, reason, record);
             report.events.push(event);
             report
         }
         Polled::NothingNew(record) => recorded(Outcome::Skipped, Some("no_new_bars"), record),
+        Polled::Held(reason, record) => recorded(Outcome::Hold, Some(reason), record),
         Polled::RateLimited { not_before_ms } => Report {
             outcome: Outcome::Hold,
             reason: Some("rate_limited"),
@@ -151,11 +169,38 @@ pub fn polled(polled: Polled) -> Report {
             spans: Vec::new(),
             metrics: Vec::new(),
         },
+    };
+    report.events.extend(ended.events);
+    report
+}
+
+/// Tells what became of a feed's batch.
+pub fn framed(outcome: frames::Outcome) -> Report {
+    let count = |field: &str| outcome.output[field].as_f64().unwrap_or_default();
+    let metrics = [
+        (FRAMES_METRIC, "frames"),
+        (QUARANTINED_FRAMES_METRIC, "quarantined_count"),
+    ];
+    let metrics = metrics.map(|(name, field)| Metric {
+        name,
+        labels: vec![],
+        value: count(field),
+    });
+    Report {
+        outcome: Outcome::Success,
+        reason: None,
+        events: Vec::new(),
+        spans: Vec::new(),
+        metrics: metrics
+            .into_iter()
+            .filter(|metric| metric.value > 0.0)
+            .collect(),
+        output: outcome.output,
     }
 }
 
-/// The report of a poll in fake mode, in which nothing may be asked of anyone.
-pub fn not_polled_in_fake_mode() -> Report {
+/// The report of a poll or a feed's batch in fake mode, in which nothing may be asked of anyone.
+pub fn nothing_in_fake_mode() -> Report {
     Report {
         outcome: Outcome::Skipped,
         reason: Some("fake_mode"),

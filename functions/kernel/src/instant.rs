@@ -24,7 +24,7 @@ pub fn rfc3339(unix_ms: i64) -> String {
 ///
 /// Years are counted from March, so that the leap day is a year's last, and in eras of 400 years, which all have
 /// 146,097 days (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil_date(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil_date(days: i64) -> (i64, i64, i64) {
     let since_era_zero = days + 719_468;
     let era = since_era_zero.div_euclid(146_097);
     let day_of_era = since_era_zero.rem_euclid(146_097);

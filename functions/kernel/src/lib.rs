@@ -3,6 +3,7 @@
 pub mod assessment;
 pub mod bar;
 pub mod bar_row;
+pub mod calendar;
 pub mod flag;
 pub mod instant;
 pub mod instrument;

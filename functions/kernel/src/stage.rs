@@ -34,6 +34,35 @@ pub enum StageError {
     Other(String),
 }
 
+impl StageError {
+    /// The text of the case.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::InvalidInput(detail)
+            | Self::Denied(detail)
+            | Self::Unavailable(detail)
+            | Self::Conflict(detail)
+            | Self::Internal(detail)
+            | Self::Other(detail) => detail,
+        }
+    }
+
+    /// The same case, its text followed by what went wrong after it.
+    #[must_use]
+    pub fn followed_by(mut self, more: &str) -> Self {
+        let (Self::InvalidInput(detail)
+        | Self::Denied(detail)
+        | Self::Unavailable(detail)
+        | Self::Conflict(detail)
+        | Self::Internal(detail)
+        | Self::Other(detail)) = &mut self;
+        detail.push_str("; ");
+        detail.push_str(more);
+        self
+    }
+}
+
 /// The address of a document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {

@@ -74,6 +74,12 @@ pub struct TimeframeError {
 }
 
 impl Timeframe {
+    /// A day: `1d`.
+    pub const DAY: Self = Self {
+        count: 1,
+        unit: Unit::Day,
+    };
+
     /// Its length in milliseconds: positive, at most [`MAX_TIMEFRAME_MS`].
     #[must_use]
     pub fn millis(self) -> i64 {

@@ -3,13 +3,15 @@
 use super::bindings::wasi::http::client;
 use super::bindings::wasi::http::types::{ErrorCode, Fields, Method, Request, Response, Scheme};
 use super::bindings::wit_future;
-use crate::ports::{FetchError, Fetched};
+use crate::ports::{FetchError, Fetched, is_kept};
 use crate::settings::Origin;
 use bulkhead_venues::HttpRequest;
 use wit_bindgen::StreamResult;
 
 /// How much of the body is asked for at a time, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// The most headers that are kept of an answer.
+const MAX_HEADERS_KEPT: usize = 16;
 
 /// Sends `request` to `origin` and reads the whole answer, of whose body at most `max_bytes` are accepted.
 pub(super) async fn fetch(
@@ -21,18 +23,21 @@ pub(super) async fn fetch(
         .await
         .map_err(refusal)?;
     let status = response.get_status_code();
-    let retry_after = response
-        .get_headers()
-        .get("retry-after")
-        .into_iter()
-        .next()
-        .and_then(|value| String::from_utf8(value).ok());
+    let headers = kept(response.get_headers().copy_all());
     let body = read_body(response, max_bytes).await?;
     Ok(Fetched {
         status,
-        retry_after,
+        headers,
         body,
     })
+}
+
+/// The headers that tell of the venue's budget.
+fn kept(headers: Vec<(String, Vec<u8>)>) -> Vec<(String, String)> {
+    let kept = headers.into_iter().filter(|(name, _)| is_kept(name));
+    kept.take(MAX_HEADERS_KEPT)
+        .filter_map(|(name, value)| Some((name, String::from_utf8(value).ok()?)))
+        .collect()
 }
 
 fn outgoing(origin: &Origin, request: &HttpRequest) -> Result<Request, FetchError> {

@@ -1,242 +1,19 @@
 //! The poll against a venue and a store in memory.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll as Ready, Waker};
-
-use bulkhead_kernel::bar::{Bar, Columns};
-use bulkhead_venues::HttpRequest;
-use serde_json::{Value, json};
+use serde_json::json;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use super::{Polled, Run, poll};
+use super::{ALL_SOURCES_FAILED, Polled};
 use crate::StageError;
-use crate::journal::{JOURNAL, MAX_JOURNAL_DOCUMENTS, Status};
+use crate::journal::{MAX_JOURNAL_DOCUMENTS, Status};
 use crate::poll::MAX_PAGES;
-use crate::ports::{Appended, FetchError, Fetched, Key, Ports, Stored, Write};
-use crate::settings::{Origin, Settings};
+use crate::ports::{FetchError, Fetched};
+use crate::world::{FIRST_MS, LATER_MS, World, answered, kline};
 
-/// When the first bar of the tests opens: a whole minute, in Unix milliseconds.
-const FIRST_MS: i64 = 1_700_000_040_000;
-/// Later than every bar of the tests has closed.
-const LATER_MS: i64 = FIRST_MS + 1_000_000 * 60_000;
-
-type Answer = Result<Fetched, FetchError>;
-
-#[derive(Default)]
-struct World {
-    /// What the venue answers next; when none is left it serves `bars`.
-    answers: RefCell<VecDeque<Answer>>,
-    /// The venue's bars of every symbol.
-    bars: RefCell<Vec<Value>>,
-    requests: RefCell<Vec<String>>,
-    stored: RefCell<BTreeMap<String, BTreeMap<i64, Bar>>>,
-    documents: RefCell<BTreeMap<(String, String), (u64, String)>>,
-    commits: RefCell<Vec<usize>>,
-    append_fails: RefCell<Option<StageError>>,
-}
-
-fn kline(minute: i64, close: &str) -> Value {
-    json!([
-        FIRST_MS + minute * 60_000,
-        close,
-        close,
-        close,
-        close,
-        "1",
-        0
-    ])
-}
-
-fn answered(status: u16, body: impl ToString) -> Answer {
-    Ok(Fetched {
-        status,
-        retry_after: None,
-        body: body.to_string().into_bytes(),
-    })
-}
-
-impl World {
-    fn with_bars(minutes: std::ops::Range<i64>) -> Self {
-        let world = Self::default();
-        world
-            .bars
-            .replace(minutes.map(|minute| kline(minute, "100.5")).collect());
-        world
-    }
-
-    fn answers(self, answers: impl IntoIterator<Item = Answer>) -> Self {
-        self.answers.borrow_mut().extend(answers);
-        self
-    }
-
-    fn poll_at(&self, scheduled_at_ms: i64, run_id: &str) -> Result<Polled, StageError> {
-        self.attempt(scheduled_at_ms, run_id, 1, "BTC-USDT")
-    }
-
-    fn attempt(
-        &self,
-        scheduled_at_ms: i64,
-        run_id: &str,
-        attempt: u32,
-        instruments: &str,
-    ) -> Result<Polled, StageError> {
-        let settings = Settings::read(|key| {
-            Ok(Some(
-                match key {
-                    "market_data_url" => "http://venue.test",
-                    "instruments" => instruments,
-                    "timeframe" => "1m",
-                    _ => "earliest",
-                }
-                .to_owned(),
-            ))
-        })
-        .unwrap();
-        let run = Run {
-            run_id,
-            scheduled_at_ms,
-            attempt,
-        };
-        ready(poll(self, &settings, run))
-    }
-
-    fn stored_minutes(&self, instrument: &str) -> Vec<i64> {
-        let stored = self.stored.borrow();
-        let series = stored.get(instrument).into_iter().flatten();
-        series
-            .map(|(opens, _)| (opens - FIRST_MS) / 60_000)
-            .collect()
-    }
-
-    fn journal(&self) -> Vec<(String, Value)> {
-        let documents = self.documents.borrow();
-        let journal = documents
-            .iter()
-            .filter(|((collection, _), _)| collection == JOURNAL);
-        journal
-            .map(|((_, id), (_, body))| (id.clone(), serde_json::from_str(body).unwrap()))
-            .collect()
-    }
-
-    fn state(&self) -> Value {
-        let documents = self.documents.borrow();
-        serde_json::from_str(&documents[&("ingest".to_owned(), "state".to_owned())].1).unwrap()
-    }
-}
-
-/// Every answer in memory is ready at once.
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Ready::Ready(value) => value,
-        Ready::Pending => panic!("nothing in memory is waited for"),
-    }
-}
-
-impl Ports for World {
-    async fn fetch(&self, origin: &Origin, request: &HttpRequest, max_bytes: usize) -> Answer {
-        assert_eq!(request.method, "GET");
-        let query = &request.path_and_query;
-        self.requests.borrow_mut().push(format!("{origin}{query}"));
-        if let Some(answer) = self.answers.borrow_mut().pop_front() {
-            return answer;
-        }
-        let start = query
-            .split("startTime=")
-            .nth(1)
-            .and_then(|rest| rest.split('&').next());
-        let start: i64 = start.map_or(0, |text| text.parse().unwrap());
-        let bars = self.bars.borrow();
-        let page: Vec<&Value> = bars
-            .iter()
-            .filter(|bar| bar[0].as_i64() >= Some(start))
-            .take(1_000)
-            .collect();
-        let body = json!(page).to_string();
-        if body.len() > max_bytes {
-            return Err(FetchError::TooLarge(max_bytes));
-        }
-        answered(200, body)
-    }
-
-    async fn latest(&self, instrument: &str, _: &str) -> Result<Option<i64>, StageError> {
-        let stored = self.stored.borrow();
-        Ok(stored
-            .get(instrument)
-            .and_then(|bars| bars.keys().next_back().copied()))
-    }
-
-    async fn append(
-        &self,
-        instrument: &str,
-        timeframe: &str,
-        bars: Columns,
-    ) -> Result<Appended, StageError> {
-        assert_eq!(timeframe, "1m");
-        if let Some(error) = self.append_fails.borrow_mut().take() {
-            return Err(error);
-        }
-        let mut appended = Appended::default();
-        let mut stored = self.stored.borrow_mut();
-        let series = stored.entry(instrument.to_owned()).or_default();
-        for bar in bars.bars() {
-            match series.insert(bar.open_time_ms, bar) {
-                None => appended.inserted += 1,
-                Some(before) if before == bar => appended.unchanged += 1,
-                Some(_) => appended.updated += 1,
-            }
-        }
-        Ok(appended)
-    }
-
-    async fn get(&self, key: &Key) -> Result<Option<Stored>, StageError> {
-        let documents = self.documents.borrow();
-        let found = documents.get(&(key.collection.to_owned(), key.id.clone()));
-        Ok(found.map(|(revision, body)| Stored {
-            revision: *revision,
-            body: body.clone(),
-        }))
-    }
-
-    async fn first_ids(&self, collection: &str, limit: u32) -> Result<Vec<String>, StageError> {
-        let documents = self.documents.borrow();
-        let ids = documents
-            .keys()
-            .filter(|(name, _)| name == collection)
-            .map(|(_, id)| id.clone());
-        Ok(ids.take(limit as usize).collect())
-    }
-
-    async fn commit(&self, writes: Vec<Write>) -> Result<(), StageError> {
-        self.commits.borrow_mut().push(writes.len());
-        let mut documents = self.documents.borrow_mut();
-        for write in writes {
-            let (key, body, expected) = match write {
-                Write::Create(key, body) => (key, Some(body), Some(0)),
-                Write::Replace(key, revision, body) => (key, Some(body), Some(revision)),
-                Write::Upsert(key, body) => (key, Some(body), None),
-                Write::Delete(key) => (key, None, None),
-            };
-            let place = (key.collection.to_owned(), key.id);
-            let revision = documents.get(&place).map_or(0, |(revision, _)| *revision);
-            if expected.is_some_and(|expected| expected != revision) {
-                return Err(StageError::Conflict(place.1));
-            }
-            match body {
-                Some(body) => documents.insert(place, (revision + 1, body)),
-                None => documents.remove(&place),
-            };
-        }
-        Ok(())
-    }
-
-    fn elapsed_ms(&self) -> f64 {
-        1.5
-    }
-}
+mod bars;
+mod sources;
+mod telemetry;
 
 #[test]
 fn a_first_poll_stores_every_closed_bar_and_records_it() {
@@ -295,7 +72,7 @@ fn a_poll_without_news_brings_the_state_up_to_date_and_leaves_the_journal() {
     }
     assert_eq!(world.journal().len(), 1);
     assert_eq!(world.state()["last"]["run_id"], "r3");
-    assert_eq!(world.commits.borrow().as_slice(), [2, 1, 1]);
+    assert_eq!(world.commits.borrow()[1..], [1, 1]);
 }
 
 #[test]
@@ -392,10 +169,8 @@ fn the_newest_bar_is_the_newest_that_was_stored_and_not_one_that_was_quarantined
 #[test]
 fn lower_case_instruments_are_stored_under_the_name_that_the_other_stages_look_for() {
     let world = World::with_bars(0..3);
-    let Polled::Stored(record) = world
-        .attempt(LATER_MS, "r1", 1, " btc-usdt, Btc-Usdt")
-        .unwrap()
-    else {
+    let world = world.with("instruments", " btc-usdt, Btc-Usdt");
+    let Polled::Stored(record) = world.poll_at(LATER_MS, "r1").unwrap() else {
         panic!("nothing stored")
     };
     assert_eq!(world.stored_minutes("BTC-USDT"), [0, 1, 2]);
@@ -430,35 +205,56 @@ fn a_venue_that_repeats_its_full_page_for_ever_ends_the_series() {
 }
 
 #[test]
-fn a_venue_that_does_not_answer_makes_the_run_unavailable_and_names_the_url() {
-    let refused = || Err(FetchError::Unavailable("connection refused".to_owned()));
-    let world = World::with_bars(0..3).answers([refused(), refused()]);
-    let Err(StageError::Unavailable(detail)) = world.poll_at(LATER_MS, "r1") else {
+fn a_venue_that_does_not_answer_holds_the_run_and_names_the_url() {
+    let world = World::with_bars(0..3);
+    world.down.borrow_mut().insert("venue.test".to_owned());
+    let Polled::Held(ALL_SOURCES_FAILED, record) = world.poll_at(LATER_MS, "r1").unwrap() else {
         panic!("the venue is down")
     };
+    let error = record.error.unwrap();
     assert!(
-        detail.starts_with("GET http://venue.test/api/v3/klines?symbol=BTCUSDT"),
-        "{detail}"
+        error.starts_with("GET http://venue.test/api/v3/klines?symbol=BTCUSDT"),
+        "{error}"
     );
-    assert!(detail.ends_with("connection refused"), "{detail}");
-    assert!(world.attempt(LATER_MS, "r1", 2, "BTC-USDT").is_err());
-    assert_eq!(world.journal().len(), 1);
+    assert!(error.ends_with("connection refused"), "{error}");
     assert_eq!(world.journal()[0].1["status"], "failed");
-    // The third attempt gets through: its record takes the place of the failed one.
-    world.attempt(LATER_MS, "r1", 3, "BTC-USDT").unwrap();
+    // It is left alone for a second or two, which is no news; then it is asked again.
+    let asked = world.requests.borrow().len();
+    assert!(matches!(
+        world.poll_at(LATER_MS + 500, "r2"),
+        Ok(Polled::Held(..))
+    ));
+    assert_eq!(world.requests.borrow().len(), asked);
     assert_eq!(world.journal().len(), 1);
-    assert_eq!(world.journal()[0].1["status"], "success");
+    world.down.borrow_mut().clear();
+    assert!(matches!(
+        world.poll_at(LATER_MS + 5_000, "r3"),
+        Ok(Polled::Stored(_))
+    ));
+}
+
+#[test]
+fn a_run_that_is_tried_again_leaves_one_document_in_the_journal() {
+    let world = World::with_bars(0..3);
+    world.poll_at(LATER_MS, "r1").unwrap();
+    world.serve(0..4);
+    world.attempt(LATER_MS, "r1", 2).unwrap();
+    assert_eq!(world.journal().len(), 1);
+    assert_eq!(world.journal()[0].1["rows"], 1);
     assert_eq!(world.state()["journal_documents"], 1);
 }
 
 #[test]
 fn a_request_that_the_grants_refuse_makes_the_run_denied() {
-    let world = World::default().answers([Err(FetchError::Denied("host-not-granted".to_owned()))]);
-    let error = world.poll_at(LATER_MS, "r1").unwrap_err();
-    assert!(
-        matches!(&error, StageError::Denied(detail) if detail.contains("http://venue.test")),
-        "{error:?}"
-    );
+    let world = World::default();
+    world.denies.set(true);
+    for run in ["r1", "r2"] {
+        let error = world.poll_at(LATER_MS, run).unwrap_err();
+        assert!(
+            matches!(&error, StageError::Denied(detail) if detail.contains("http://venue.test")),
+            "{error:?}"
+        );
+    }
 }
 
 #[test]
@@ -471,42 +267,43 @@ fn answers_that_are_no_klines_are_errors_that_name_the_place() {
             "Invalid symbol.",
         ),
         (answered(302, ""), "HTTP 302"),
+        (answered(503, ""), "HTTP 503"),
         (Err(FetchError::TooLarge(7)), "longer than 7 bytes"),
     ] {
-        let world = World::default().answers([answer]);
+        let world = World::default().answers([answer.clone(), answer]);
         match world.poll_at(LATER_MS, "r1") {
-            Err(StageError::Other(detail)) => {
+            Ok(Polled::Held(ALL_SOURCES_FAILED, record)) => {
+                let error = record.error.unwrap();
                 assert!(
-                    detail.contains(text) && detail.contains("http://venue.test"),
-                    "{detail}"
+                    error.contains(text) && error.contains("http://venue.test"),
+                    "{error}"
                 );
             }
             other => panic!("{text}: {other:?}"),
         }
     }
-    let world = World::default().answers([answered(503, "")]);
-    assert!(matches!(
-        world.poll_at(LATER_MS, "r1"),
-        Err(StageError::Unavailable(_))
-    ));
 }
 
 #[test]
 fn one_refused_instrument_does_not_keep_the_others_from_being_polled() {
-    let world = World::with_bars(0..3).answers([answered(400, "{}")]);
-    let error = world
-        .attempt(LATER_MS, "r1", 1, "NONE-USDT,BTC-USDT")
-        .unwrap_err();
-    assert!(error.detail().contains("NONEUSDT"), "{error:?}");
+    let world = World::with_bars(0..3).with("instruments", "NONE-USDT,BTC-USDT");
+    world.unknown.borrow_mut().insert("NONEUSDT".to_owned());
+    let Polled::Stored(record) = world.poll_at(LATER_MS, "r1").unwrap() else {
+        panic!("nothing stored")
+    };
+    assert_eq!(record.status, Status::Partial);
+    assert!(record.error.unwrap().contains("NONEUSDT"));
     assert_eq!(world.stored_minutes("BTC-USDT"), [0, 1, 2]);
-    assert_eq!(world.journal()[0].1["status"], "partial");
+    let refused = world.series("NONE-USDT");
+    assert_eq!(refused["status"], "error");
+    assert!(refused["why"].as_str().unwrap().contains("Invalid symbol."));
 }
 
 #[test]
 fn a_rate_limited_feed_waits_as_long_as_the_venue_asks() {
     let limited = Ok(Fetched {
         status: 429,
-        retry_after: Some("30".to_owned()),
+        headers: vec![("retry-after".to_owned(), "30".to_owned())],
         body: Vec::new(),
     });
     let world = World::with_bars(0..3).answers([limited]);

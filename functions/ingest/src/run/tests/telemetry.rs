@@ -1,0 +1,202 @@
+//! What is told of a run, and when.
+
+use serde_json::{Value, json};
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use crate::run::Polled;
+use crate::world::{FIRST_MS, LATER_MS, MINUTE_MS, World, answered};
+
+const NOW_MS: i64 = FIRST_MS + 3_000 * MINUTE_MS;
+
+fn topics(world: &World, at_ms: i64, run: &str) -> Vec<String> {
+    let ended = world.attempt(at_ms, run, 1).unwrap();
+    ended.events.into_iter().map(|event| event.topic).collect()
+}
+
+#[test]
+fn assessments_are_published_in_the_order_of_an_ingest_and_kept() {
+    let world = World::with_bars(0..3_000);
+    let told = topics(&world, NOW_MS, "r1");
+    assert_eq!(
+        told,
+        [
+            "telemetry.data_backbone.validation",
+            "telemetry.ingest.health",
+            "telemetry.ingest.metrics",
+            "telemetry.ingest.quality",
+            "telemetry.data_backbone.retention",
+            "telemetry.ingest.trends",
+            "telemetry.ingest.failover",
+            "telemetry.ingest.observability",
+            "telemetry.operational.slos",
+            "telemetry.data_backbone.readiness",
+            "telemetry.ingest.scheduler",
+        ]
+    );
+    for topic in told {
+        let latest = world.body("assessments", &topic);
+        let id = latest["history"]["latest"].as_str().unwrap().to_owned();
+        assert_eq!(id, format!("{NOW_MS}-r1"));
+        let kept = world.body(&format!("assessments/{topic}"), &id);
+        assert_eq!(kept["status"], latest["status"], "{topic}");
+    }
+    assert_eq!(
+        world.body("assessments", "telemetry.ingest.health")["status"],
+        "ok"
+    );
+    assert_eq!(
+        world.body("assessments", "telemetry.ingest.quality")["status"],
+        "ok"
+    );
+}
+
+#[test]
+fn a_poll_without_news_assesses_nothing_until_a_minute_has_passed() {
+    let world = World::with_bars(0..3_000);
+    assert_eq!(topics(&world, NOW_MS, "r1").len(), 11);
+    let commits = world.commits.borrow().len();
+    for second in 1..60 {
+        assert!(
+            topics(&world, NOW_MS + second * 1_000, "r").is_empty(),
+            "{second}"
+        );
+    }
+    assert!(
+        world.commits.borrow()[commits..]
+            .iter()
+            .all(|writes| *writes == 1)
+    );
+    assert_eq!(topics(&world, NOW_MS + 60_000, "r2").len(), 11);
+}
+
+#[test]
+fn a_change_for_the_worse_is_told_at_once() {
+    let world = World::with_bars(0..3_000);
+    topics(&world, NOW_MS, "r1");
+    world.serve(0..3_001);
+    assert_eq!(topics(&world, NOW_MS + MINUTE_MS, "r2").len(), 11);
+    world.down.borrow_mut().insert("venue.test".to_owned());
+    assert_eq!(topics(&world, NOW_MS + 2 * MINUTE_MS, "r3").len(), 11);
+    assert!(topics(&world, NOW_MS + 2 * MINUTE_MS + 1_000, "r4").is_empty());
+    let health = world.body("assessments", "telemetry.ingest.health");
+    assert_eq!(health["status"], "error");
+    let readiness = world.body("assessments", "telemetry.data_backbone.readiness");
+    assert_eq!(readiness["status"], "fail");
+}
+
+#[test]
+fn the_journal_tells_of_each_dimension_how_it_came_in() {
+    let world = World::with_bars(0..3_000);
+    let Polled::Stored(record) = world.poll_at(NOW_MS, "r1").unwrap() else {
+        panic!("nothing stored")
+    };
+    let dimension = &record.dimensions[0];
+    assert_eq!(dimension.dimension.as_str(), "intraday_trades");
+    assert_eq!(
+        (dimension.status.as_str(), dimension.message.as_str()),
+        ("ok", "healthy")
+    );
+    assert_eq!(
+        (dimension.rows, dimension.symbols, dimension.missing),
+        (3_000, 1, 0)
+    );
+    assert_eq!(dimension.freshness_seconds, Some(0.0));
+    assert_eq!(
+        dimension.source.as_deref(),
+        Some("primary binance http://venue.test")
+    );
+    assert_eq!(
+        (dimension.duration_ms, dimension.recovery_attempts),
+        (1.5, 0)
+    );
+}
+
+#[test]
+fn each_symbol_says_how_fresh_and_how_good_it_is_and_why() {
+    let world = World::with_bars(0..3_000);
+    world.poll_at(NOW_MS, "r1").unwrap();
+    let known = world.series("BTC-USDT");
+    assert_eq!(
+        (&known["status"], &known["why"]),
+        (&json!("ok"), &json!("complete, and no bar is overdue"))
+    );
+    assert_eq!(known["due_at_ms"], NOW_MS + MINUTE_MS);
+    assert_eq!(
+        (&known["coverage"], &known["score"]),
+        (&json!(1.0), &json!(1.0))
+    );
+    // An hour without a bar, seen by the poll after it.
+    world.poll_at(NOW_MS + 60 * MINUTE_MS, "r2").unwrap();
+    let known = world.series("BTC-USDT");
+    assert_eq!(known["status"], "error");
+    assert_eq!(
+        known["why"],
+        "the newest row is 3600 s old, older than 900 s"
+    );
+    assert_eq!(known["freshness_seconds"], 3_600.0);
+}
+
+#[test]
+fn trends_are_made_of_the_last_fifty_rows_and_a_repeated_run_has_one() {
+    let world = World::with_bars(0..3);
+    for minute in 0..60 {
+        let at_ms = LATER_MS + minute * MINUTE_MS;
+        world.attempt(at_ms, &format!("r{minute:02}"), 1).unwrap();
+    }
+    world.attempt(LATER_MS + 120 * MINUTE_MS, "r59", 2).unwrap();
+    let trend = world.body("ingest", "trend");
+    let rows = trend["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 50);
+    let of_last = rows.iter().filter(|row| row["run_id"] == "r59");
+    assert_eq!(of_last.count(), 1);
+}
+
+#[test]
+fn macro_events_are_stored_once_and_asked_for_every_quarter_of_an_hour() {
+    let events = json!({"events": [
+        {"time": "2024-02-13T13:30:00Z", "name": "CPI", "country": "US", "importance": "high"}
+    ]});
+    let world = World::with_bars(0..3)
+        .with("macro_events_enabled", "1")
+        .with("macro_events_url", "http://macro.test");
+    world.poll_at(FIRST_MS + 3 * MINUTE_MS, "r0").unwrap();
+    let failed = world.state()["memory"]["macro_events"]["error"].clone();
+    assert!(
+        failed
+            .as_str()
+            .unwrap()
+            .contains("GET http://macro.test/macro_events")
+    );
+    world.requests.borrow_mut().clear();
+    for (minute, run) in [(13, "r1"), (14, "r2"), (29, "r3")] {
+        // No bar is new: all that is asked for by name is the events.
+        world
+            .answers
+            .replace([answered(200, "[]"), answered(200, &events)].into());
+        world.poll_at(FIRST_MS + minute * MINUTE_MS, run).unwrap();
+    }
+    let requests = world.requests.borrow();
+    let asked = requests.iter().filter(|url| url.ends_with("/macro_events"));
+    assert_eq!(asked.count(), 2);
+    let calendar = world.body("macro_events", "current");
+    assert_eq!(calendar["events"][0]["time_ms"], 1_707_831_000_000_i64);
+    let revision = &world.documents.borrow()[&("macro_events".to_owned(), "current".to_owned())].0;
+    assert_eq!(*revision, 1);
+    let health = world.body("assessments", "telemetry.ingest.health");
+    assert_eq!(health["metadata"]["planned_dimensions"][1], "macro_events");
+}
+
+#[test]
+fn a_replica_is_compared_where_there_is_one() {
+    let world = World::with_bars(0..3_000);
+    world.put(
+        "ingest_replica",
+        "current",
+        r#"{"region":"eu","records":[]}"#,
+    );
+    let told = topics(&world, NOW_MS, "r1");
+    assert!(told.contains(&"telemetry.ingest.cross_region_failover".to_owned()));
+    let assessed: Value = world.body("assessments", "telemetry.ingest.cross_region_failover");
+    assert_eq!(assessed["status"], "fail");
+}
