@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use bulkhead_kernel::bar::Bar;
 use bulkhead_kernel::bar_row::{BarRow, FIELDS, FieldError};
 
+/// Decimal places of the venue (Binance's REST API, klines), as a row is rounded.
+pub(crate) const VENUE_DECIMAL_PLACES: u8 = 8;
 /// The most bars of one file: nine years of minutes, a few hundred megabytes in memory.
 const MAX_BARS: usize = 5_000_000;
 /// The longest line that is read, in bytes: ten times what a bar needs.
@@ -66,11 +68,13 @@ pub enum BarFileError {
 /// Bars from a CSV file with the header `timestamp,open,high,low,close,volume`, its rows as
 /// [`bulkhead_kernel::bar_row`] says. Fields may stand in double quotes, and blank lines are skipped.
 ///
-/// Bars ascend strictly; gaps are allowed.
+/// Bars ascend strictly; gaps are allowed. Values with more decimal places than the venue gives (8) are rounded half to even.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BarFile {
     /// The bars, ascending by open time; at least one.
     pub bars: Vec<Bar>,
+    /// How many values were rounded to other ones.
+    pub rounded: usize,
 }
 
 impl BarFile {
@@ -103,6 +107,7 @@ impl BarFile {
             return Err(BarFileError::Header);
         }
         let mut bars: Vec<Bar> = Vec::new();
+        let mut rounded = 0;
         while lines.advance()? {
             if lines.line.is_empty() {
                 continue;
@@ -111,12 +116,12 @@ impl BarFile {
             if bars.len() == MAX_BARS {
                 return Err(BarFileError::TooLong { line });
             }
-            bars.push(read_bar(&lines.line, line, bars.last())?);
+            bars.push(read_bar(&lines.line, line, bars.last(), &mut rounded)?);
         }
         if bars.is_empty() {
             return Err(BarFileError::Empty);
         }
-        Ok(Self { bars })
+        Ok(Self { bars, rounded })
     }
 }
 
@@ -155,8 +160,15 @@ fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn read_bar(text: &[u8], line: u64, previous: Option<&Bar>) -> Result<Bar, BarFileError> {
-    let row = BarRow::parse(fields(text)).map_err(|error| BarFileError::Field { line, error })?;
+fn read_bar(
+    text: &[u8],
+    line: u64,
+    previous: Option<&Bar>,
+    rounded: &mut usize,
+) -> Result<Bar, BarFileError> {
+    let (row, changed) = BarRow::parse_rounded(fields(text), VENUE_DECIMAL_PLACES)
+        .map_err(|error| BarFileError::Field { line, error })?;
+    *rounded += changed as usize;
     if previous.is_some_and(|previous| previous.open_time_ms >= row.open_time_ms) {
         return Err(BarFileError::Field {
             line,
@@ -192,6 +204,14 @@ mod tests {
         assert_eq!(file.bars[0].open_time_ms, 1_640_991_660_000);
         assert_eq!(file.bars[0].volume.to_string(), "2300413.7295");
         assert_eq!(file.bars[1].open_time_ms, 1_640_991_720_000);
+    }
+
+    #[test]
+    fn values_are_rounded_half_to_even_to_the_venues_decimal_places_and_counted() {
+        let file = parse("60000,0.30000000000000004,2,0.1,1,218102.595075025\n").unwrap();
+        assert_eq!(file.bars[0].open.to_string(), "0.3");
+        assert_eq!(file.bars[0].volume.to_string(), "218102.59507502");
+        assert_eq!(file.rounded, 2);
     }
 
     #[test]

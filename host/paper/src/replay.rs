@@ -130,7 +130,8 @@ impl Replay {
         })
     }
 
-    /// Values of the files with more decimal places than the venue gives, which are served rounded, half to even.
+    /// Values of the given bars with more decimal places than the venue gives, which are served rounded, half to even. Those
+    /// of a [`BarFile`](crate::BarFile) are rounded already.
     pub fn rounded(&self) -> usize {
         self.series.iter().map(|one| one.series.rounded()).sum()
     }

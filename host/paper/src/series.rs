@@ -12,11 +12,12 @@ use bulkhead_kernel::timeframe::Timeframe;
 use bulkhead_venues::binance;
 use rust_decimal::{Decimal, RoundingStrategy};
 
+use crate::bar_file;
 use crate::replay::ReplayError;
 pub(crate) use candle::Candle;
 
-/// Binance gives prices and volumes with 8 decimal places (REST API, klines).
-pub(crate) const VENUE_DECIMAL_PLACES: u32 = 8;
+/// Binance gives prices and volumes with so many decimal places (REST API, klines).
+pub(crate) const VENUE_DECIMAL_PLACES: u32 = bar_file::VENUE_DECIMAL_PLACES as u32;
 /// Prices of a bar.
 const TICKS: usize = 4;
 /// What happens in a bar: its ticks, and its end.
@@ -121,7 +122,7 @@ impl Series {
         }
     }
 
-    /// Values of the file with more decimal places than the venue gives, which are served rounded, half to even.
+    /// Values of the given bars with more decimal places than the venue gives, which are served rounded, half to even.
     pub const fn rounded(&self) -> usize {
         self.rounded
     }

@@ -121,8 +121,8 @@ impl Page {
             return Err(invalid("unexpected parameter(s): of stocks only"));
         }
         check_feed(api, feed)?;
-        let parts = adjustment.unwrap_or("raw").split(',');
-        for part in parts.filter(|part| !ADJUSTMENTS.contains(part)) {
+        let mut parts = adjustment.unwrap_or("raw").split(',');
+        if let Some(part) = parts.find(|part| !ADJUSTMENTS.contains(part)) {
             return Err(invalid(format!("invalid adjustment: {part}")));
         }
         if currency.is_some_and(|currency| currency != "USD") {

@@ -10,7 +10,7 @@ use super::latest::{quote_fields, trade_fields};
 use super::{bar_fields, check_keys};
 use crate::market::Book;
 use crate::series::{Api, EVENTS};
-use crate::stream::connection::Session;
+use crate::stream::connection::{Opening, Session};
 use crate::stream::{Channel, Due, MAX_STREAMS, Stream, Timeline};
 use crate::venue::Venue;
 
@@ -36,11 +36,7 @@ struct AlpacaSession {
 }
 
 /// A connection on one of the paths. None: the path is another's.
-pub(crate) fn open(
-    venue: &Arc<Venue>,
-    path: &str,
-    headers: &HeaderMap,
-) -> Option<(Box<dyn Session>, Timeline)> {
+pub(crate) fn open(venue: &Arc<Venue>, path: &str, headers: &HeaderMap) -> Option<Opening> {
     let api = match path {
         "/v2/iex" | "/v2/sip" => Api::Stocks,
         "/v1beta3/crypto/us" => Api::Crypto,
@@ -53,7 +49,10 @@ pub(crate) fn open(
         api,
         subscribed: BTreeMap::new(),
     };
-    Some((Box::new(session), Timeline::default()))
+    Some(Opening {
+        session: Box::new(session),
+        timeline: Timeline::default(),
+    })
 }
 
 impl Session for AlpacaSession {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::klines::select;
 use crate::market::Book;
 use crate::series::{Api, EVENTS, Series};
-use crate::stream::connection::Session;
+use crate::stream::connection::{Opening, Session};
 use crate::stream::{Channel, Due, MAX_STREAMS, Stream, Timeline};
 use crate::venue::Venue;
 
@@ -33,7 +33,7 @@ pub(crate) fn open(
     venue: &Arc<Venue>,
     path: &str,
     streams: Option<&str>,
-) -> Option<Result<(Box<dyn Session>, Timeline), String>> {
+) -> Option<Result<Opening, String>> {
     let (is_combined, names) = match path.strip_prefix(RAW_PATH) {
         Some(names) if names.is_empty() || names.starts_with('/') => (false, names),
         _ if path == COMBINED_PATH => (true, streams.unwrap_or_default()),
@@ -49,7 +49,10 @@ pub(crate) fn open(
         venue: Arc::clone(venue),
         is_combined,
     };
-    Some(Ok((Box::new(session), timeline)))
+    Some(Ok(Opening {
+        session: Box::new(session),
+        timeline,
+    }))
 }
 
 fn subscribe(venue: &Venue, name: &str, timeline: &mut Timeline) -> Result<(), String> {

@@ -17,8 +17,7 @@ use crate::answer::{Answer, Asked};
 use crate::calendar::CALENDAR_PATH;
 use crate::fault::{Disorder, FaultKind};
 use crate::query::Query;
-use crate::stream::Timeline;
-use crate::stream::connection::{self, Session};
+use crate::stream::connection::{self, Opening};
 use crate::venue::Venue;
 use crate::{alpaca, binance};
 
@@ -39,9 +38,9 @@ impl Responder {
     /// # Errors
     /// The connection is to be cut.
     pub(super) fn respond(&self, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
-        match self.session(&request) {
+        match self.opening(&request) {
             None => Ok(self.answer(&request)),
-            Some(session) => self.open(request, session),
+            Some(opening) => self.open(request, opening),
         }
     }
 
@@ -107,10 +106,7 @@ impl Responder {
     }
 
     /// What is said on the path of a stream. None: it is no such path.
-    fn session(
-        &self,
-        request: &Request<Incoming>,
-    ) -> Option<Result<(Box<dyn Session>, Timeline), String>> {
+    fn opening(&self, request: &Request<Incoming>) -> Option<Result<Opening, String>> {
         let path = request.uri().path();
         let alpaca = alpaca::stream::open(&self.venue, path, request.headers());
         alpaca.map(Ok).or_else(|| {
@@ -122,7 +118,7 @@ impl Responder {
     fn open(
         &self,
         mut request: Request<Incoming>,
-        session: Result<(Box<dyn Session>, Timeline), String>,
+        opening: Result<Opening, String>,
     ) -> Result<Response<Body>, Cut> {
         let path = request.uri().path();
         match self.venue.faults.on_connect() {
@@ -139,7 +135,7 @@ impl Responder {
             }
             _ => {}
         }
-        let (session, timeline) = match session {
+        let opening = match opening {
             Ok(opened) => opened,
             Err(fault) => {
                 let answer = binance::refused(UNKNOWN, fault).answer(StatusCode::BAD_REQUEST);
@@ -162,7 +158,7 @@ impl Responder {
                 Ok(upgraded) => {
                     let (io, config) = (TokioIo::new(upgraded), Some(connection::config()));
                     let socket = WebSocketStream::from_raw_socket(io, Role::Server, config).await;
-                    connection::run(socket, session, timeline, venue, is_stopped).await;
+                    connection::run(socket, opening, venue, is_stopped).await;
                 }
                 Err(error) => debug!(%error, "a stream of the paper venue did not begin"),
             }

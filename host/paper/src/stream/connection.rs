@@ -55,6 +55,12 @@ pub(crate) trait Session: Send {
     fn too_slow(&self) -> Option<String>;
 }
 
+/// A connection that is about to begin.
+pub(crate) struct Opening {
+    pub session: Box<dyn Session>,
+    pub timeline: Timeline,
+}
+
 /// Why a connection ends.
 enum End {
     /// The venue ends it.
@@ -94,15 +100,14 @@ pub(crate) fn config() -> WebSocketConfig {
 /// Speaks with a client until either ends it, or the server stops.
 pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     socket: WebSocketStream<S>,
-    session: Box<dyn Session>,
-    timeline: Timeline,
+    opening: Opening,
     venue: Arc<Venue>,
     is_stopped: watch::Receiver<bool>,
 ) {
     let mut connection = Connection {
         socket,
-        session,
-        timeline,
+        session: opening.session,
+        timeline: opening.timeline,
         venue,
         held: None,
         unanswered_pings: 0,

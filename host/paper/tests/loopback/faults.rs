@@ -224,3 +224,52 @@ async fn a_handshake_is_refused_or_cut() {
     }
     assert!(Stream::try_open(venue.address, "/ws").await.is_some());
 }
+
+/// A page that goes on exactly where the bars before ended. None: something went wrong, so ask again.
+async fn whole_page(client: &mut Client, next_ms: i64) -> Option<Vec<Bar>> {
+    let path = format!("/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=1000&startTime={next_ms}");
+    let reply = client.try_get(&path).await.ok()?;
+    let page = reply.read(|reply| klines::parse(reply, 1_000)).ok()?;
+    let expected = (next_ms..).step_by(MINUTE_MS as usize);
+    let is_whole = page
+        .iter()
+        .zip(expected)
+        .all(|(bar, at_ms)| bar.open_time_ms == at_ms);
+    is_whole.then_some(page)
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_a_client_that_asks_again_gets_every_bar() {
+    const MANY: usize = 5_000;
+    let all = bars(1, MANY);
+    for kind in [
+        "429",
+        "500",
+        "503",
+        "slow=1",
+        "cut",
+        "malformed",
+        "gap",
+        "duplicate",
+        "out-of-order",
+    ] {
+        let faults = format!("{kind}@klines:1,{kind}@klines:3,{kind}@klines:6-7");
+        let replay = replay(&["BTC-USDT"], MANY, VirtualClock::immediate());
+        let venue = Venue::new(replay).with_faults(faults.parse().unwrap());
+        let venue = start(venue).await;
+        let mut client = Client::connect(venue.address).await;
+        let mut received: Vec<Bar> = Vec::new();
+        let mut requests = 0;
+        while received.len() < MANY {
+            requests += 1;
+            assert!(requests < 20, "{kind}");
+            let next_ms = START_MS + received.len() as i64 * MINUTE_MS;
+            match whole_page(&mut client, next_ms).await {
+                Some(page) => received.extend(page),
+                None => client = Client::connect(venue.address).await,
+            }
+        }
+        assert!(received == all, "{kind}");
+        assert_eq!(requests, if kind == "slow=1" { 5 } else { 9 }, "{kind}");
+    }
+}
