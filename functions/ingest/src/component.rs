@@ -230,16 +230,16 @@ impl From<Write> for documents::Write {
         match write {
             Write::Create(key, body) => Self::Create(documents::Put {
                 key: key.into(),
-                body: body.to_string(),
+                body: json_text(&body),
             }),
             Write::Replace(key, expected_revision, body) => Self::Replace(documents::Replacement {
                 key: key.into(),
                 expected_revision,
-                body: body.to_string(),
+                body: json_text(&body),
             }),
             Write::Upsert(key, body) => Self::Upsert(documents::Put {
                 key: key.into(),
-                body: body.to_string(),
+                body: json_text(&body),
             }),
             Write::Delete(key) => Self::Delete(documents::Removal {
                 key: key.into(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use bulkhead_kernel::stage::Event;
+use bulkhead_kernel::stage::{Event, json_text};
 
 use crate::frames;
 use crate::journal::{Record, Status};
@@ -195,7 +195,7 @@ pub fn framed(outcome: frames::Outcome) -> Report {
             .into_iter()
             .filter(|metric| metric.value > 0.0)
             .collect(),
-        output: outcome.output,
+        output: json_text(&outcome.output),
     }
 }
 

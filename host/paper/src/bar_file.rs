@@ -1,20 +1,18 @@
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use bulkhead_kernel::bar::Bar;
-use chrono::NaiveDateTime;
-use csv::{ByteRecord, ReaderBuilder};
-use rust_decimal::Decimal;
+use bulkhead_kernel::bar_row::{BarRow, FIELDS, FieldError};
 
-/// The columns, in their order.
-const COLUMNS: [&str; 6] = ["timestamp", "open", "high", "low", "close", "volume"];
+/// Decimal places of the venue (Binance's REST API, klines), as a row is rounded.
+pub(crate) const VENUE_DECIMAL_PLACES: u8 = 8;
 /// The most bars of one file: nine years of minutes, a few hundred megabytes in memory.
 const MAX_BARS: usize = 5_000_000;
-/// The longest field that an error repeats, in characters.
-const MAX_FIELD_CHARS: usize = 60;
-/// How timestamps are written: UTC, with or without a fraction of a second.
-const TIMESTAMP_FORMAT: &str = "%Y-%m-%d %H:%M:%S%.f";
+/// The longest line that is read, in bytes: ten times what a bar needs.
+const MAX_LINE_BYTES: usize = 1_024;
+/// What some programs put before UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why a bar file cannot be used. Lines and columns count from 1; a column is a field of its line.
 #[derive(Debug, thiserror::Error)]
@@ -28,23 +26,25 @@ pub enum BarFileError {
         #[source]
         source: std::io::Error,
     },
-    /// The file cannot be read as CSV.
-    #[error("read bar file as CSV")]
-    Csv(#[source] csv::Error),
+    /// The file cannot be read.
+    #[error("read the bar file")]
+    Read(#[source] std::io::Error),
     /// The first line is not the header.
-    #[error("line 1: the header must be `{}`", COLUMNS.join(","))]
+    #[error("line 1: the header must be `{}`", FIELDS.join(","))]
     Header,
+    /// A line is longer than any bar.
+    #[error("line {line}: longer than {MAX_LINE_BYTES} bytes")]
+    LongLine {
+        /// The line.
+        line: u64,
+    },
     /// One field is malformed.
-    #[error("line {line}, column {column} (`{name}`): {detail}")]
+    #[error("line {line}, {error}")]
     Field {
         /// The line.
         line: u64,
-        /// The field of the line.
-        column: usize,
-        /// The field's name.
-        name: &'static str,
-        /// What is wrong with it.
-        detail: String,
+        /// The field, and what is wrong with it.
+        error: FieldError,
     },
     /// A line's fields do not make a bar.
     #[error("line {line}, columns 2 to 6: {detail}")]
@@ -65,14 +65,16 @@ pub enum BarFileError {
     },
 }
 
-/// Bars from a CSV file with the header `timestamp,open,high,low,close,volume`.
+/// Bars from a CSV file with the header `timestamp,open,high,low,close,volume`, its rows as
+/// [`bulkhead_kernel::bar_row`] says. Fields may stand in double quotes, and blank lines are skipped.
 ///
-/// A timestamp is when the bar opens, as `2021-12-31 23:01:00.000000` (UTC) or in Unix milliseconds. Bars ascend
-/// strictly; gaps are allowed.
+/// Bars ascend strictly; gaps are allowed. Values with more decimal places than the venue gives (8) are rounded half to even.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BarFile {
     /// The bars, ascending by open time; at least one.
     pub bars: Vec<Bar>,
+    /// How many values were rounded to other ones.
+    pub rounded: usize,
 }
 
 impl BarFile {
@@ -93,112 +95,104 @@ impl BarFile {
     /// # Errors
     /// As [`BarFile::read`].
     pub fn parse(source: impl Read) -> Result<Self, BarFileError> {
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(source);
-        let mut record = ByteRecord::new();
-        let has_header = reader
-            .read_byte_record(&mut record)
-            .map_err(BarFileError::Csv)?;
-        if !has_header || !record.iter().eq(COLUMNS.iter().map(|name| name.as_bytes())) {
+        let mut lines = Lines {
+            source: BufReader::new(source),
+            line: Vec::new(),
+            number: 0,
+        };
+        lines.advance()?;
+        let header = lines.line.strip_prefix(BYTE_ORDER_MARK);
+        let header = header.unwrap_or(&lines.line);
+        if !fields(header).eq(FIELDS.map(str::as_bytes)) {
             return Err(BarFileError::Header);
         }
         let mut bars: Vec<Bar> = Vec::new();
-        while reader
-            .read_byte_record(&mut record)
-            .map_err(BarFileError::Csv)?
-        {
-            let line = record.position().map_or(0, csv::Position::line);
+        let mut rounded = 0;
+        while lines.advance()? {
+            if lines.line.is_empty() {
+                continue;
+            }
+            let line = lines.number;
             if bars.len() == MAX_BARS {
                 return Err(BarFileError::TooLong { line });
             }
-            bars.push(read_bar(&record, line, bars.last())?);
+            bars.push(read_bar(&lines.line, line, bars.last(), &mut rounded)?);
         }
         if bars.is_empty() {
             return Err(BarFileError::Empty);
         }
-        Ok(Self { bars })
+        Ok(Self { bars, rounded })
     }
 }
 
-fn read_bar(record: &ByteRecord, line: u64, previous: Option<&Bar>) -> Result<Bar, BarFileError> {
-    let at = |place: usize, detail: String| BarFileError::Field {
-        line,
-        column: place + 1,
-        name: COLUMNS.get(place).copied().unwrap_or("none"),
-        detail,
-    };
-    if record.len() > COLUMNS.len() {
-        return Err(at(COLUMNS.len(), "one field too many".to_owned()));
+struct Lines<R> {
+    source: BufReader<R>,
+    line: Vec<u8>,
+    number: u64,
+}
+
+impl<R: Read> Lines<R> {
+    /// Reads the next line, without its end. False: there is none.
+    fn advance(&mut self) -> Result<bool, BarFileError> {
+        self.line.clear();
+        self.number += 1;
+        // One byte more tells a line that is too long.
+        let most = MAX_LINE_BYTES as u64 + 1;
+        let mut bounded = self.source.by_ref().take(most);
+        let count = bounded
+            .read_until(b'\n', &mut self.line)
+            .map_err(BarFileError::Read)?;
+        if count > MAX_LINE_BYTES {
+            return Err(BarFileError::LongLine { line: self.number });
+        }
+        while let Some(b'\n' | b'\r') = self.line.last() {
+            self.line.pop();
+        }
+        Ok(count > 0)
     }
-    let text = |place: usize| {
-        let field = record
-            .get(place)
-            .ok_or_else(|| at(place, "the field is missing".to_owned()))?;
-        std::str::from_utf8(field).map_err(|_| at(place, "the field is not UTF-8".to_owned()))
-    };
-    let decimal = |place: usize| {
-        let text = text(place)?;
-        let is_plain = text.starts_with(|c: char| c.is_ascii_digit())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte == b'.');
-        Decimal::from_str_exact(text)
-            .ok()
-            .filter(|_| is_plain)
-            .ok_or_else(|| at(place, format!("`{}` is no exact decimal", cut(text))))
-    };
-    let opens = text(0)?;
-    let open_time_ms = timestamp(opens).ok_or_else(|| {
-        at(
-            0,
-            format!(
-                "`{}` is neither `2021-12-31 23:01:00` nor Unix milliseconds",
-                cut(opens)
-            ),
-        )
-    })?;
-    if previous.is_some_and(|previous| previous.open_time_ms >= open_time_ms) {
-        return Err(at(
-            0,
-            format!("`{}` is not later than the line before", cut(opens)),
-        ));
+}
+
+/// No field of a bar has a comma in it, quoted or not.
+fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b',').map(|field| match field {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => field,
+    })
+}
+
+fn read_bar(
+    text: &[u8],
+    line: u64,
+    previous: Option<&Bar>,
+    rounded: &mut usize,
+) -> Result<Bar, BarFileError> {
+    let (row, changed) = BarRow::parse_rounded(fields(text), VENUE_DECIMAL_PLACES)
+        .map_err(|error| BarFileError::Field { line, error })?;
+    *rounded += changed as usize;
+    if previous.is_some_and(|previous| previous.open_time_ms >= row.open_time_ms) {
+        return Err(BarFileError::Field {
+            line,
+            error: FieldError {
+                place: 0,
+                detail: "the bar does not open later than the one before".to_owned(),
+            },
+        });
     }
-    let bar = Bar {
-        open_time_ms,
-        open: decimal(1)?,
-        high: decimal(2)?,
-        low: decimal(3)?,
-        close: decimal(4)?,
-        volume: decimal(5)?,
-    };
-    bar.validate().map_err(|error| BarFileError::Bar {
+    row.validate().map_err(|error| BarFileError::Bar {
         line,
         detail: error.to_string(),
     })?;
-    Ok(bar)
-}
-
-fn timestamp(text: &str) -> Option<i64> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().ok();
-    }
-    let parsed = NaiveDateTime::parse_from_str(text, TIMESTAMP_FORMAT).ok()?;
-    Some(parsed.and_utc().timestamp_millis())
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(MAX_FIELD_CHARS).collect()
+    Ok(row.bar())
 }
 
 #[cfg(test)]
 mod tests {
     use super::BarFile;
 
+    const HEADER: &str = "timestamp,open,high,low,close,volume\n";
+
     fn parse(lines: &str) -> Result<BarFile, String> {
-        BarFile::parse(format!("timestamp,open,high,low,close,volume\n{lines}").as_bytes())
-            .map_err(|error| error.to_string())
+        BarFile::parse(format!("{HEADER}{lines}").as_bytes()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -213,7 +207,23 @@ mod tests {
     }
 
     #[test]
+    fn values_are_rounded_half_to_even_to_the_venues_decimal_places_and_counted() {
+        let file = parse("60000,0.30000000000000004,2,0.1,1,218102.595075025\n").unwrap();
+        assert_eq!(file.bars[0].open.to_string(), "0.3");
+        assert_eq!(file.bars[0].volume.to_string(), "218102.59507502");
+        assert_eq!(file.rounded, 2);
+    }
+
+    #[test]
+    fn a_mark_before_the_header_quotes_blank_lines_and_either_end_of_a_line_are_read() {
+        let text = format!("\u{feff}{HEADER}\r\n\"60000\",1,2,1,\"1\",5\r\n\n120000,1,2,1,1,5");
+        let file = BarFile::parse(text.as_bytes()).unwrap();
+        assert_eq!(file.bars.len(), 2);
+    }
+
+    #[test]
     fn an_error_names_line_and_column() {
+        let long = format!("60000,1,2,1,1,{}\n", "5".repeat(2_000));
         for (lines, text) in [
             (
                 "60000,1,2,1,1,5\nyesterday,1,2,1,1,5\n",
@@ -224,11 +234,14 @@ mod tests {
                 "line 3, column 1 (`timestamp`)",
             ),
             ("60000,1,2e3,1,1,5\n", "line 2, column 3 (`high`)"),
-            ("60000,1,2,-1,1,5\n", "line 2, column 4 (`low`)"),
+            ("60000,1,2,-1,1,5\n", "line 2, columns 2 to 6"),
             ("60000,1,2,1,1_0,5\n", "line 2, column 5 (`close`)"),
+            ("60000,1.,2,1,1,5\n", "line 2, column 2 (`open`)"),
+            ("1970-01-01 00:00:00.0001,1,2,1,1,5\n", "line 2, column 1"),
             ("60000,1,2,1,1\n", "line 2, column 6 (`volume`)"),
             ("60000,1,2,1,1,5,9\n", "line 2, column 7"),
             ("60000,1,2,3,1,5\n", "line 2, columns 2 to 6"),
+            (&long, "line 2: longer than 1024 bytes"),
             ("", "no bars"),
         ] {
             let error = parse(lines).unwrap_err();

@@ -1,25 +1,32 @@
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_kernel::bar::Bar;
+use bulkhead_kernel::instrument::InstrumentError;
 use bulkhead_kernel::timeframe::Timeframe;
-use bulkhead_venues::{VenueError, binance};
-use bytes::Bytes;
-use rust_decimal::Decimal;
+use bulkhead_venues::VenueError;
 
 use crate::VirtualClock;
+use crate::series::{Api, Series};
 
-/// Binance gives prices and volumes with 8 decimal places (REST API, klines).
-const VENUE_DECIMAL_PLACES: u32 = 8;
+/// The most series of one venue.
+pub const MAX_SERIES: usize = 1_000;
+/// The most series that are put together of shorter ones and kept; each is at most half as long as its source.
+const MAX_PUT_TOGETHER: usize = 2_000;
 
 /// Why bars cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
+    /// The instrument is malformed.
+    #[error("name the replayed instrument")]
+    Instrument(#[from] InstrumentError),
     /// The instrument has no symbol.
     #[error("name the replayed instrument")]
-    Instrument(#[source] VenueError),
-    /// The instrument is not written as base and quote.
-    #[error("name the replayed instrument: `{0}` is not of the form BASE-QUOTE")]
+    Symbol(#[source] VenueError),
+    /// The instrument is neither base and quote nor a ticker.
+    #[error("name the replayed instrument: `{0}` is neither of the form BASE-QUOTE nor a ticker")]
     Form(String),
     /// The bars do not ascend strictly.
     #[error("order the replayed bars: bar {index} does not open later than the one before")]
@@ -27,6 +34,19 @@ pub enum ReplayError {
         /// The first bar out of order, from 0.
         index: usize,
     },
+    /// One series comes twice.
+    #[error(
+        "replay `{instrument}` {timeframe} once: it is given twice, or another instrument has the same symbol"
+    )]
+    Twice {
+        /// The instrument that came later.
+        instrument: String,
+        /// The bars' length.
+        timeframe: Timeframe,
+    },
+    /// There are no series, or too many.
+    #[error("replay 1 to {MAX_SERIES} series: {0} are given")]
+    Count(usize),
 }
 
 /// How far a replay has come, in bars.
@@ -34,75 +54,102 @@ pub enum ReplayError {
 pub struct Progress {
     /// Bars that have opened on the virtual clock.
     pub released: usize,
-    /// Bars up to the newest one that was served.
+    /// Bars up to the newest one that was served, of each series.
     pub served: usize,
-    /// Bars of the file.
+    /// Bars of the files.
     pub total: usize,
 }
 
-/// One series of bars under a virtual clock, with its answers written in advance.
+/// One or several series of bars under a virtual clock.
+///
+/// A bar has its final values from the moment it opens; only streams and tickers show it grow.
 pub struct Replay {
-    pub(crate) symbol: String,
-    pub(crate) base: String,
-    pub(crate) quote: String,
-    pub(crate) interval: Timeframe,
+    series: Vec<Counted>,
     clock: VirtualClock,
-    open_times_ms: Vec<i64>,
-    /// Every bar as a kline, joined by commas; any range of bars is a slice of it.
-    klines: Bytes,
-    /// Where each kline begins in `klines`, and one past the end (as if another followed).
-    offsets: Vec<usize>,
-    rounded: usize,
+    /// Series made of shorter ones, by the place of their source.
+    put_together: Mutex<HashMap<(usize, Timeframe), Arc<Series>>>,
+}
+
+struct Counted {
+    series: Arc<Series>,
     served: AtomicUsize,
 }
 
+/// A series that a request asks for.
+#[derive(Clone)]
+pub(crate) struct Selected {
+    pub series: Arc<Series>,
+    /// Where it stands among those whose bars are counted. None: it was put together.
+    place: Option<usize>,
+}
+
 impl Replay {
-    /// Prepares `bars` (ascending) of `instrument` (`BTC-USDT`) for being served.
+    /// Prepares `bars` (ascending) of one instrument (`BTC-USDT`, `SPY`) for being served.
     ///
     /// # Errors
-    /// The instrument is not of the form BASE-QUOTE or has no symbol, or the bars do not ascend.
+    /// As [`Series::new`].
     pub fn new(
         bars: &[Bar],
         instrument: &str,
         interval: Timeframe,
         clock: VirtualClock,
     ) -> Result<Self, ReplayError> {
-        let symbol = binance::symbol(instrument).map_err(ReplayError::Instrument)?;
-        let (base, quote) = instrument
-            .split_once(['-', '/'])
-            .filter(|(base, quote)| !base.is_empty() && !quote.is_empty())
-            .ok_or_else(|| ReplayError::Form(instrument.to_owned()))?;
-        let descends = |pair: &[Bar]| pair[0].open_time_ms >= pair[1].open_time_ms;
-        if let Some(index) = bars.windows(2).position(descends) {
-            return Err(ReplayError::Order { index: index + 1 });
+        Self::of(vec![Series::new(bars, instrument, interval)?], clock)
+    }
+
+    /// Puts several series under one clock.
+    ///
+    /// # Errors
+    /// There are none or more than [`MAX_SERIES`], or two have the same symbol and length.
+    pub fn of(series: Vec<Series>, clock: VirtualClock) -> Result<Self, ReplayError> {
+        if !(1..=MAX_SERIES).contains(&series.len()) {
+            return Err(ReplayError::Count(series.len()));
         }
-        let (klines, offsets, rounded) = write_klines(bars, interval);
-        Ok(Self {
-            symbol,
-            base: base.to_ascii_uppercase(),
-            quote: quote.to_ascii_uppercase(),
-            interval,
-            clock,
-            open_times_ms: bars.iter().map(|bar| bar.open_time_ms).collect(),
-            klines,
-            offsets,
-            rounded,
+        for (place, later) in series.iter().enumerate() {
+            let same = |earlier: &Series| {
+                earlier.timeframe == later.timeframe
+                    && [Api::Binance, Api::Crypto, Api::Stocks].iter().any(|api| {
+                        later.symbol(*api).is_some() && earlier.symbol(*api) == later.symbol(*api)
+                    })
+            };
+            if series[..place].iter().any(same) {
+                return Err(ReplayError::Twice {
+                    instrument: later.instrument.to_string(),
+                    timeframe: later.timeframe,
+                });
+            }
+        }
+        let counted = |series| Counted {
+            series: Arc::new(series),
             served: AtomicUsize::new(0),
+        };
+        Ok(Self {
+            series: series.into_iter().map(counted).collect(),
+            clock,
+            put_together: Mutex::default(),
         })
     }
 
-    /// Values of the file with more decimal places than the venue gives, which are served rounded, half to even.
-    pub const fn rounded(&self) -> usize {
-        self.rounded
+    /// Values of the given bars with more decimal places than the venue gives, which are served rounded, half to even. Those
+    /// of a [`BarFile`](crate::BarFile) are rounded already.
+    pub fn rounded(&self) -> usize {
+        self.series.iter().map(|one| one.series.rounded()).sum()
     }
 
     /// How far the replay has come.
     pub fn progress(&self) -> Progress {
-        Progress {
-            released: self.released(),
-            served: self.served.load(Ordering::Acquire),
-            total: self.open_times_ms.len(),
+        let now_ms = self.clock.now_ms();
+        let mut progress = Progress {
+            released: 0,
+            served: 0,
+            total: 0,
+        };
+        for one in &self.series {
+            progress.released += one.series.opened(now_ms);
+            progress.served += one.served.load(Ordering::Acquire);
+            progress.total += one.series.bars.len();
         }
+        progress
     }
 
     /// Bars that have not been served yet.
@@ -111,86 +158,118 @@ impl Replay {
         progress.total - progress.served
     }
 
-    /// Whether the last bar has been served.
+    /// Whether the last bar of each series has been served, by whichever protocol.
     pub fn is_finished(&self) -> bool {
         self.remaining() == 0
+    }
+
+    pub(crate) const fn clock(&self) -> &VirtualClock {
+        &self.clock
     }
 
     /// The time in the replay, in Unix milliseconds. Once every bar is out, when the last one closes.
     pub(crate) fn now_ms(&self) -> i64 {
         self.clock.now_ms().unwrap_or_else(|| {
-            let last = self.open_times_ms.last().copied().unwrap_or(0);
-            last.saturating_add(self.interval.millis())
+            let ends = self.series.iter().map(|one| one.series.end_ms());
+            ends.max().unwrap_or(0)
         })
     }
 
-    fn released(&self) -> usize {
-        match self.clock.now_ms() {
-            None => self.open_times_ms.len(),
-            Some(now) => self.open_times_ms.partition_point(|&opens| opens <= now),
+    /// What the API calls its instruments, in the order of the series.
+    pub(crate) fn symbols(&self, api: Api) -> Vec<&str> {
+        let mut symbols = Vec::new();
+        for symbol in self.series.iter().filter_map(|one| one.series.symbol(api)) {
+            if !symbols.contains(&symbol) {
+                symbols.push(symbol);
+            }
+        }
+        symbols
+    }
+
+    /// The series with the shortest bars of a symbol: what it trades at is read off these. None: no such symbol.
+    pub(crate) fn finest(&self, api: Api, symbol: &str) -> Option<Selected> {
+        let of_symbol = self.of_symbol(api, symbol);
+        let finest = of_symbol.min_by_key(|(_, one)| one.series.timeframe.millis());
+        finest.map(|(place, one)| one.selected(place))
+    }
+
+    /// The bars of a symbol of this length, put together of shorter ones if need be. None: there are none.
+    pub(crate) fn select(&self, api: Api, symbol: &str, timeframe: Timeframe) -> Option<Selected> {
+        let mut of_symbol = self.of_symbol(api, symbol);
+        let exact = of_symbol.find(|(_, one)| one.series.timeframe == timeframe);
+        if let Some((place, one)) = exact {
+            return Some(one.selected(place));
+        }
+        let finest = self.finest(api, symbol)?;
+        let key = (finest.place?, timeframe);
+        let mut kept = self
+            .put_together
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let series = match kept.get(&key) {
+            Some(series) => Arc::clone(series),
+            None => {
+                let series = Arc::new(finest.series.put_together(timeframe)?);
+                if kept.len() < MAX_PUT_TOGETHER {
+                    kept.insert(key, Arc::clone(&series));
+                }
+                series
+            }
+        };
+        Some(Selected {
+            series,
+            place: None,
+        })
+    }
+
+    fn of_symbol<'a>(
+        &'a self,
+        api: Api,
+        symbol: &'a str,
+    ) -> impl Iterator<Item = (usize, &'a Counted)> {
+        let series = self.series.iter().enumerate();
+        series.filter(move |(_, one)| one.series.symbol(api) == Some(symbol))
+    }
+
+    /// Counts the bars of a series up to `past` as served.
+    pub(crate) fn count_served(&self, selected: &Selected, past: usize) {
+        if let Some(one) = selected.place.and_then(|place| self.series.get(place)) {
+            one.served.fetch_max(past, Ordering::AcqRel);
         }
     }
 
-    /// The klines that a request asks for, as a JSON array; counts them as served.
-    ///
-    /// With a start the first `limit` of the range, without one the last, as Binance answers.
-    pub(crate) fn klines(&self, start_ms: Option<i64>, end_ms: Option<i64>, limit: usize) -> Bytes {
-        let range = self.range(start_ms, end_ms, limit);
-        if range.is_empty() {
-            return Bytes::from_static(b"[]");
-        }
-        self.served.fetch_max(range.end, Ordering::AcqRel);
-        let rows = &self.klines[self.offsets[range.start]..self.offsets[range.end] - 1];
-        let mut body = Vec::with_capacity(rows.len() + 2);
-        body.push(b'[');
-        body.extend_from_slice(rows);
-        body.push(b']');
-        body.into()
-    }
-
-    fn range(&self, start_ms: Option<i64>, end_ms: Option<i64>, limit: usize) -> Range<usize> {
-        let released = &self.open_times_ms[..self.released()];
-        let first = start_ms.map_or(0, |start| released.partition_point(|&opens| opens < start));
-        let past = end_ms.map_or(released.len(), |end| {
-            released.partition_point(|&opens| opens <= end)
+    /// The places of the bars that have opened, within a range of open times (both ends included).
+    pub(crate) fn range(
+        &self,
+        selected: &Selected,
+        start_ms: Option<i64>,
+        end_ms: Option<i64>,
+    ) -> Range<usize> {
+        let series = &selected.series;
+        let opened = series.opened(self.clock.now_ms());
+        let before =
+            |bars: &[Bar], at_ms: i64| bars.partition_point(|bar| bar.open_time_ms < at_ms);
+        let opened = &series.bars[..opened];
+        let first = start_ms.map_or(0, |start_ms| before(opened, start_ms));
+        let past = end_ms.map_or(opened.len(), |end_ms| {
+            opened.partition_point(|bar| bar.open_time_ms <= end_ms)
         });
-        if first >= past {
-            return 0..0;
-        }
-        if start_ms.is_some() {
-            first..past.min(first.saturating_add(limit))
-        } else {
-            past.saturating_sub(limit)..past
-        }
+        first..past.max(first)
     }
 }
 
-/// What a bar file does not tell of a kline (quote volume, trades, taker volumes) is served as zero.
-fn write_klines(bars: &[Bar], interval: Timeframe) -> (Bytes, Vec<usize>, usize) {
-    let mut klines = Vec::new();
-    let mut rounded = 0;
-    let mut venue = |value: Decimal| {
-        let served = value.round_dp(VENUE_DECIMAL_PLACES);
-        rounded += usize::from(served != value);
-        served
-    };
-    let mut offsets = Vec::with_capacity(bars.len() + 1);
-    for bar in bars {
-        offsets.push(klines.len());
-        let closes = bar.open_time_ms.saturating_add(interval.millis() - 1);
-        klines.extend_from_slice(
-            format!(
-                r#"[{},"{}","{}","{}","{}","{}",{closes},"0",0,"0","0","0"],"#,
-                bar.open_time_ms,
-                venue(bar.open),
-                venue(bar.high),
-                venue(bar.low),
-                venue(bar.close),
-                venue(bar.volume),
-            )
-            .as_bytes(),
-        );
+impl Selected {
+    /// Whether it is a file's series, and not one that was put together.
+    pub(crate) const fn is_of_a_file(&self) -> bool {
+        self.place.is_some()
     }
-    offsets.push(klines.len());
-    (klines.into(), offsets, rounded)
+}
+
+impl Counted {
+    fn selected(&self, place: usize) -> Selected {
+        Selected {
+            series: Arc::clone(&self.series),
+            place: Some(place),
+        }
+    }
 }

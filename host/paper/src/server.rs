@@ -1,43 +1,45 @@
-use std::convert::Infallible;
+mod body;
+mod respond;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{debug, warn};
 
-use crate::Replay;
-use crate::answer::answer;
+use crate::Venue;
+use respond::Responder;
 
 /// The most connections at once; further ones wait in the listener's backlog.
-const MAX_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: u32 = 256;
 /// The most headers of one request.
 const MAX_HEADERS: usize = 32;
 /// The most bytes of one request's head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long a request's head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long open requests have to end once the server is told to stop.
+/// How long open requests and streams have to end once the server is told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// How long accepting pauses after it failed, for example because no file descriptor was left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `replay` on `listener` until `shutdown` is ready; then lets open requests end and returns.
+/// Serves `venue` (or a [`Replay`](crate::Replay), as a venue without anything else) on `listener` until `shutdown` is
+/// ready; then lets open requests end, closes streams, and returns.
 ///
 /// The listener is not checked: bind it to loopback.
-pub async fn serve(listener: TcpListener, replay: Arc<Replay>, shutdown: impl Future<Output = ()>) {
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub async fn serve(
+    listener: TcpListener,
+    venue: impl Into<Venue>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let venue = Arc::new(venue.into());
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+    let (stop, is_stopped) = watch::channel(false);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -50,39 +52,56 @@ pub async fn serve(listener: TcpListener, replay: Arc<Replay>, shutdown: impl Fu
                 () = tokio::time::sleep(ACCEPT_PAUSE) => continue,
             }
         };
-        let replay = Arc::clone(&replay);
-        let service = service_fn(move |request| {
-            let response = respond(&replay, &request);
-            async move { Ok::<_, Infallible>(response) }
-        });
+        let responder = Responder {
+            venue: Arc::clone(&venue),
+            is_stopped: is_stopped.clone(),
+            place: Arc::new(place),
+        };
+        let service = service_fn(move |request| std::future::ready(responder.respond(request)));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service);
-        let watched = graceful.watch(connection);
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let is_stopped = is_stopped.clone();
         tokio::spawn(async move {
-            if let Err(error) = watched.await {
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stopped(is_stopped) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 debug!(%error, "a connection of the paper venue ended early");
             }
-            drop(place);
         });
     }
     drop(listener);
-    if tokio::time::timeout(SHUTDOWN_GRACE, graceful.shutdown())
+    stop.send_replace(true);
+    // Each connection and each stream gives its place back when it ends.
+    let all_ended = places.acquire_many(MAX_CONNECTIONS);
+    if tokio::time::timeout(SHUTDOWN_GRACE, all_ended)
         .await
         .is_err()
     {
-        warn!("the paper venue stopped with requests still open");
+        warn!("the paper venue stopped with requests or streams still open");
     }
+}
+
+/// Is ready once the server is told to stop, or is gone.
+pub(crate) async fn stopped(mut is_stopped: watch::Receiver<bool>) {
+    let _is_gone = is_stopped.wait_for(|is_stopped| *is_stopped).await.is_err();
 }
 
 /// Waits for a place, then for a connection. None: accepting failed, which is logged.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => {
@@ -97,21 +116,4 @@ async fn accept(
             None
         }
     }
-}
-
-fn respond(replay: &Replay, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let uri = request.uri();
-    let (status, body) = answer(
-        replay,
-        request.method(),
-        uri.path(),
-        uri.query().unwrap_or_default(),
-    );
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/json;charset=UTF-8"),
-    );
-    response
 }

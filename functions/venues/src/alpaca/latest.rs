@@ -1,10 +1,12 @@
-//! `GET …/quotes/latest` and `…/trades/latest` of stocks, `…/latest/quotes` and `…/latest/trades` of crypto.
+//! `GET …/{bars,quotes,trades}/latest` of stocks, `…/latest/{bars,quotes,trades}` of crypto.
 
 use std::collections::BTreeMap;
 
+use bulkhead_kernel::bar::Bar;
 use bulkhead_kernel::intent::Side;
 use serde::Deserializer;
 
+use super::bars::BarElement;
 use super::{MAX_SYMBOLS, Market, joined};
 use crate::error::accepted;
 use crate::frame::{Quote, Trade};
@@ -18,18 +20,20 @@ pub const WEIGHT: u32 = 1;
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// The last bar of a minute: see [`parse_bars`].
+    Bars,
     /// The best bid and ask: see [`parse_quotes`].
     Quotes,
     /// The last trade: see [`parse_trades`].
     Trades,
 }
 
-/// The latest quotes or trades to ask for.
+/// The latest bars, quotes or trades to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The market, and of stocks the feed.
     pub market: Market,
-    /// Quotes or trades.
+    /// Bars, quotes or trades.
     pub kind: Kind,
     /// The symbols, 1 to [`MAX_SYMBOLS`]; see [`Market::symbol`].
     pub symbols: Vec<String>,
@@ -42,6 +46,7 @@ impl Request {
     /// There are no symbols, or too many.
     pub fn to_http(&self) -> Result<HttpRequest, VenueError> {
         let kind = match self.kind {
+            Kind::Bars => "bars",
             Kind::Quotes => "quotes",
             Kind::Trades => "trades",
         };
@@ -54,6 +59,18 @@ impl Request {
             .maybe("feed", self.market.feed())
             .get())
     }
+}
+
+/// Reads the answer to a request for [`Kind::Bars`]: bars by symbol. A symbol without one is missing.
+///
+/// # Errors
+/// A status other than 200, more symbols than can be asked for, or a field that is missing or ill-typed.
+pub fn parse_bars(response: &HttpResponse<'_>) -> Result<BTreeMap<String, Bar>, VenueError> {
+    let Bars(bars) = json::read(accepted(response)?, MAX_SYMBOLS)?;
+    let bars = bars.into_iter();
+    Ok(bars
+        .map(|(symbol, BarElement(bar))| (symbol, bar))
+        .collect())
 }
 
 /// Reads the answer to a request for [`Kind::Quotes`]: quotes by symbol. A symbol without one is missing.
@@ -75,6 +92,14 @@ pub fn parse_trades(response: &HttpResponse<'_>) -> Result<BTreeMap<String, Trad
     let standing =
         |(symbol, TradeElement { trade, is_standing })| is_standing.then_some((symbol, trade));
     Ok(trades.into_iter().filter_map(standing).collect())
+}
+
+struct Bars(BTreeMap<String, BarElement>);
+
+impl<'a> Read<'a> for Bars {
+    fn read<D: Deserializer<'a>>(source: D, context: &Context) -> Result<Self, D::Error> {
+        json::nested(source, context, "bars", [], |bars, []| Ok(Self(bars)))
+    }
 }
 
 struct Quotes(BTreeMap<String, Quote>);

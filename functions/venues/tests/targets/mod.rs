@@ -87,10 +87,11 @@ pub fn alpaca_bars(body: &[u8]) -> Result<(), VenueError> {
     ])
 }
 
-/// Latest quotes and trades.
+/// Latest bars, quotes and trades.
 pub fn alpaca_latest(body: &[u8]) -> Result<(), VenueError> {
     let response = answered(200, body);
     any([
+        latest::parse_bars(&response).map(drop),
         latest::parse_quotes(&response).map(drop),
         latest::parse_trades(&response).map(drop),
     ])

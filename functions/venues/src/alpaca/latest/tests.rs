@@ -3,7 +3,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use bulkhead_kernel::intent::Side;
 
-use super::{Kind, Request, parse_quotes, parse_trades};
+use super::{Kind, Request, parse_bars, parse_quotes, parse_trades};
 use crate::HttpResponse;
 use crate::alpaca::{Feed, Market};
 
@@ -41,6 +41,16 @@ fn a_request_goes_where_its_market_serves_it() {
             Market::Crypto,
             Kind::Quotes,
             "/v1beta3/crypto/us/latest/quotes?symbols=X%2FY",
+        ),
+        (
+            Market::Stocks(Feed::Iex),
+            Kind::Bars,
+            "/v2/stocks/bars/latest?symbols=X%2FY&feed=iex",
+        ),
+        (
+            Market::Crypto,
+            Kind::Bars,
+            "/v1beta3/crypto/us/latest/bars?symbols=X%2FY",
         ),
         (
             Market::Crypto,
@@ -103,4 +113,11 @@ fn a_field_at_fault_is_named_with_its_symbol() {
         "read element quotes.TSLA, field `bs`: expected a number, found nothing"
     );
     assert!(parse_quotes(&answered(body!("stock_trades.json"))).is_err());
+}
+
+#[test]
+fn the_latest_bars_are_read_by_symbol() {
+    let bars = parse_bars(&answered(body!("stock_bars.json"))).unwrap();
+    assert_eq!(bars["AAPL"].open_time_ms, 1_660_726_680_000);
+    assert_eq!(bars["TSLA"].volume.to_string(), "751");
 }

@@ -178,7 +178,7 @@ impl Venue {
     ) -> anyhow::Result<Self> {
         let Settings {
             address,
-            file: BarFile { bars },
+            file: BarFile { bars, rounded },
             name,
             instrument,
             timeframe,
@@ -203,10 +203,9 @@ impl Venue {
             "{} bars of {instrument} {timeframe} from {name}, {pace}",
             bars.len()
         );
-        if replay.rounded() > 0 {
+        if rounded > 0 {
             description.push_str(&format!(
-                ", {} values rounded to the venue's 8 decimal places",
-                replay.rounded()
+                ", {rounded} values rounded to the venue's 8 decimal places"
             ));
         }
         if let Some(words) = standing.words() {
