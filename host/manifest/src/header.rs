@@ -180,7 +180,7 @@ pub(crate) fn resolve_headers(
     headers: &[EgressHeader<Template>],
     values: &Values,
 ) -> Option<Vec<EgressHeader>> {
-    let resolved = headers.iter().map(|header| {
+    let resolve = |found: &mut Findings<'_>, header: &EgressHeader<Template>| {
         let template = &header.value;
         let value = template.substitute(values)?;
         let is_empty = template
@@ -197,8 +197,13 @@ pub(crate) fn resolve_headers(
             },
             variables: header.variables.clone(),
         })
-    });
-    resolved.collect()
+    };
+    // All of them before the first that is wrong ends it, so that each is noted.
+    let resolved: Vec<Option<EgressHeader>> = headers
+        .iter()
+        .map(|header| resolve(found, header))
+        .collect();
+    resolved.into_iter().collect()
 }
 
 /// Notes a host to which credentials would go in the clear, or which could be anybody's.

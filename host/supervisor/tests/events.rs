@@ -1,5 +1,7 @@
 //! What the event sink is told of runs.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod support;
 
 use std::sync::{Arc, Mutex};
