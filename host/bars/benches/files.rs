@@ -379,7 +379,8 @@ fn import_into(store: &SqliteStore, path: &Path) -> u64 {
         format: Format::of(path).unwrap(),
         round_to: None,
     };
-    let imported = import_file(store, &series(), &file, &OPTIONS, |_| {});
+    let series = series();
+    let imported = import_file(store, &series, &file, &OPTIONS, |_| {});
     block_on(imported).unwrap().inserted
 }
 
