@@ -308,7 +308,7 @@ impl Found {
             || record.status != last.status
             || record.error != last.error
             || (record.pages > 0 && record.quarantined != last.quarantined)
-            || (!record.failover.is_empty() && record.failover != memory.hops)
+            || (!record.failover.is_empty() && !is_same_way(&record.failover, &memory.hops))
     }
 
     fn journal_documents(&self) -> u32 {
@@ -348,6 +348,12 @@ impl Found {
         writes.push(Write::over(self.revision, state_key(), json!(state)));
         writes
     }
+}
+
+/// Whether hops lead through the same sources; why they do says how old something is, too, which is another each time.
+fn is_same_way(one: &[Hop], other: &[Hop]) -> bool {
+    let way = |hop: &Hop| (hop.from.clone(), hop.to.clone());
+    one.iter().map(way).eq(other.iter().map(way))
 }
 
 /// What a poll adds to the journal.

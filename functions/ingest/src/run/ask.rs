@@ -18,6 +18,7 @@ use crate::macro_events;
 use crate::pass::{Pass, Progress, Room, SeriesRun, Stop, Target};
 use crate::poll::Range;
 use crate::ports::{FetchError, Ports};
+use crate::series::{MAX_ERROR_BYTES, cut};
 use crate::settings::{Backfill, Settings, Source};
 use crate::state::{Memory, SourceState};
 
@@ -86,13 +87,24 @@ impl<P: Ports> Work<'_, P> {
             if !decision.should_failover {
                 break;
             }
+            let reasons = [self.first_error(), decision.reason];
+            let reasons: Vec<String> = reasons.into_iter().flatten().collect();
             self.asked.hops.push(Hop {
                 from: source.to_string(),
                 to: settings.sources.get(place + 1).map(ToString::to_string),
-                reason: decision.reason.unwrap_or_default(),
+                reason: reasons.join("; "),
             });
         }
         Ok(())
+    }
+
+    /// What the source that was asked last did wrong first.
+    fn first_error(&self) -> Option<String> {
+        let mut series = self.series.iter();
+        series.find_map(|series| match &series.borrow().progress {
+            Progress::Failed(error) => Some(cut(error.detail(), MAX_ERROR_BYTES)),
+            _ => None,
+        })
     }
 
     /// What is to be asked of the first source, or of one after it.

@@ -218,7 +218,8 @@ fn a_venue_that_does_not_answer_holds_the_run_and_names_the_url() {
     );
     assert!(error.ends_with("connection refused"), "{error}");
     assert_eq!(world.journal()[0].1["status"], "failed");
-    // It is left alone for a second or two, which is no news; then it is asked again.
+    assert_eq!(record.failover[0].to, None);
+    // It is left alone for a second or two, which is no news; then it is asked again, and fails as before.
     let asked = world.requests.borrow().len();
     assert!(matches!(
         world.poll_at(LATER_MS + 500, "r2"),
@@ -226,9 +227,15 @@ fn a_venue_that_does_not_answer_holds_the_run_and_names_the_url() {
     ));
     assert_eq!(world.requests.borrow().len(), asked);
     assert_eq!(world.journal().len(), 1);
+    assert!(matches!(
+        world.poll_at(LATER_MS + 3_000, "r3"),
+        Ok(Polled::Held(..))
+    ));
+    assert!(world.requests.borrow().len() > asked);
+    assert_eq!(world.journal().len(), 1);
     world.down.borrow_mut().clear();
     assert!(matches!(
-        world.poll_at(LATER_MS + 5_000, "r3"),
+        world.poll_at(LATER_MS + 30_000, "r4"),
         Ok(Polled::Stored(_))
     ));
 }
