@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bulkhead_feeds::{Board, FeedPlan, Feeds, Host, StopSummary, Timer};
 use bulkhead_grants::dial::{Connector, Dialer};
-use bulkhead_grants::egress::{BoxFuture, EgressClass, EgressGrant, EgressRule, StaticResolver};
+use bulkhead_grants::egress::{BoxFuture, EgressClass, EgressGrant, EgressRule, RuleHeaders, StaticResolver};
 use bulkhead_manifest::App;
 use bulkhead_stage::{
     Failure, Finished, Invocation, ManualClock, Outcome, Report, Runner, StageError, TriggerKind,
@@ -484,6 +484,7 @@ batch_window = "1s"
             class: EgressClass::MarketData,
             methods: vec![Method::GET],
             paths: vec![granted.parse().unwrap()],
+            headers: RuleHeaders::default(),
             manifest_line: 14,
         }],
     };
