@@ -392,12 +392,12 @@ fn the_projects_feed_is_read_in_full_and_is_off_until_it_is_turned_on() {
 #[test]
 fn a_feeds_credentials_reach_the_host_and_no_component_and_are_never_shown() {
     let app = App::parse("spin.toml", &project_manifest()).unwrap();
-    let mut values = supplied("market_data_feed_secret_key", "hunter2");
+    let mut values = supplied("alpaca_secret_key", "hunter2");
     for (name, value) in [
         ("market_data_feed_enabled", "1"),
         ("market_data_feed_venue", "alpaca"),
         ("market_data_feed_path", "/v2/iex"),
-        ("market_data_feed_key_id", "PK1"),
+        ("alpaca_key_id", "PK1"),
     ] {
         values.insert(name.to_owned(), value.to_owned());
     }
