@@ -7,7 +7,7 @@ use bulkhead_evaluators::anomalies::TickSeries;
 use bulkhead_evaluators::backbone_validation::{self, Part};
 use bulkhead_evaluators::dimension::{Dimension, Plan, SliceResult};
 use bulkhead_evaluators::failover::Decision;
-use bulkhead_evaluators::ingest_health::HealthReport;
+use bulkhead_evaluators::ingest_health::{self, HealthReport};
 use bulkhead_evaluators::journal::JournalRecord;
 use bulkhead_evaluators::recovery::Recovery;
 use bulkhead_evaluators::{
@@ -15,6 +15,7 @@ use bulkhead_evaluators::{
     observability, retention, scheduler, slo,
 };
 use bulkhead_kernel::assessment::Assessment;
+use bulkhead_kernel::timeframe::Timeframe;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
@@ -32,6 +33,19 @@ pub const AFTER_NEWS_MS: i64 = 10_000;
 pub const AT_LEAST_EVERY_MS: i64 = 60_000;
 /// How many journal rows trends are made of.
 pub const MAX_TREND_ROWS: usize = 50;
+/// So many times a bar's length makes a series too old, where that is more than ingest health says (B14: twice the interval).
+const STALE_AFTER_BARS: f64 = 2.0;
+
+/// The defaults; bars within the day, of this length, may be two of their lengths old where that is more.
+pub fn health_policy(intraday: Option<Timeframe>) -> ingest_health::Policy {
+    let mut policy = ingest_health::Policy::default();
+    if let Some(timeframe) = intraday {
+        let seconds = timeframe.millis() as f64 / 1_000.0 * STALE_AFTER_BARS;
+        let limit = &mut policy.limits.intraday_trades.freshness_limit_seconds;
+        *limit = limit.max(seconds);
+    }
+    policy
+}
 
 /// How things stand, as far as a change of it is worth telling at once: as a text that is compared with the one before.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -149,12 +149,7 @@ impl Known {
         let closed_at_ms = shape.timeframe.close_time_ms(self.newest_open_time_ms?);
         let since_close_ms = now_ms.saturating_sub(closed_at_ms);
         let overdue_ms = now_ms.saturating_sub(self.next_due_ms(shape)?);
-        let age_ms = if overdue_ms >= 0 {
-            overdue_ms.saturating_add(shape.timeframe.millis())
-        } else {
-            since_close_ms.clamp(0, shape.timeframe.millis())
-        };
-        Some(age_ms as f64 / 1_000.0)
+        Some(age_ms(shape.timeframe, since_close_ms, overdue_ms) as f64 / 1_000.0)
     }
 
     /// What it is, without what is said of it: how it is graded, and when it last answered.
@@ -210,6 +205,15 @@ impl Known {
                 ..last.clone()
             });
         }
+    }
+}
+
+/// Up to the bar's length while no bar is due, and from then on that and how long the bar has been due, in milliseconds.
+fn age_ms(timeframe: Timeframe, since_close_ms: i64, overdue_ms: i64) -> i64 {
+    if overdue_ms >= 0 {
+        overdue_ms.saturating_add(timeframe.millis())
+    } else {
+        since_close_ms.clamp(0, timeframe.millis())
     }
 }
 

@@ -13,7 +13,7 @@ use bulkhead_telemetry::TopicPrefix;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bars::{Backfill, Bars, BarsAction, Export, Gaps, Import, List, Prune, Selection};
-pub use drill::{Drill, DrillAction, ExportStress};
+pub use drill::{Drill, DrillAction, ExportStress, Failover};
 
 /// Runs an automated trading pipeline as a bundle of sandboxed WebAssembly functions.
 #[derive(Debug, Parser)]

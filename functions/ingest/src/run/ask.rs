@@ -12,7 +12,7 @@ use bulkhead_kernel::stage::{StageError, Write};
 use serde_json::json;
 
 use super::{Run, Work};
-use crate::assess::{is_missing, slice_results};
+use crate::assess::{health_policy, is_missing, slice_results};
 use crate::journal::{Found, Hop};
 use crate::macro_events;
 use crate::pass::{Pass, Progress, Room, SeriesRun, Stop, Target};
@@ -24,8 +24,6 @@ use crate::state::{Memory, SourceState};
 
 /// The most series whose gaps one run asks for again.
 const MAX_GAP_RECOVERIES: usize = 16;
-/// So many times a bar's length makes a series too old, where that is more than ingest health says (B14: twice the interval).
-const STALE_AFTER_BARS: f64 = 2.0;
 const DAY_MS: i64 = 86_400_000;
 
 /// What was asked, and what came of it besides bars.
@@ -373,15 +371,14 @@ impl<P: Ports> Work<'_, P> {
         ingest_health::assess(&inputs, &self.health_policy(), self.now_ms())
     }
 
-    /// The defaults; bars within the day may be two of their lengths old where that is more.
+    /// How health is graded.
     pub(super) fn health_policy(&self) -> ingest_health::Policy {
-        let mut policy = ingest_health::Policy::default();
-        if let Some(bars) = &self.plan.intraday_trades {
-            let seconds = bars.timeframe.millis() as f64 / 1_000.0 * STALE_AFTER_BARS;
-            let limit = &mut policy.limits.intraday_trades.freshness_limit_seconds;
-            *limit = limit.max(seconds);
-        }
-        policy
+        health_policy(
+            self.plan
+                .intraday_trades
+                .as_ref()
+                .map(|bars| bars.timeframe),
+        )
     }
 
     /// The defaults, with the same ages as health; a day has 24 hours where something trades around the clock.

@@ -197,3 +197,54 @@ fn the_series_of_a_dimension_fit_one_document_whatever_is_wrong_with_them() {
     let bytes = serde_json::to_string(&ledger).unwrap().len();
     assert!(bytes < 1_048_576, "{bytes}");
 }
+
+/// A ledger of one series whose newest bar opens at `newest`, graded a minute after that has closed.
+fn ledger(timeframe: &str, calendar: Calendar, newest: &str) -> Ledger {
+    let shape = Shape {
+        timeframe: timeframe.parse().unwrap(),
+        calendar,
+        lookback_days: 1,
+    };
+    let mut known = Known::default();
+    known.observe(&columns([at(newest)]), &shape);
+    known.first_open_time_ms = Some(0);
+    let graded_at_ms = shape.timeframe.close_time_ms(at(newest)) + MINUTE_MS;
+    let policy = ingest_quality::Policy::default();
+    known.grade(&shape, 900.0, &policy, graded_at_ms);
+    Ledger {
+        dimension: Dimension::IntradayTrades,
+        timeframe: shape.timeframe,
+        graded_at_ms,
+        symbols: [("A".to_owned(), known)].into(),
+    }
+}
+
+#[test]
+fn a_stored_grade_grows_older_and_worse_while_nobody_grades_anew() {
+    let found = ledger("1m", Calendar::AroundTheClock, "2024-01-05 12:00:00");
+    assert_eq!(found.symbols["A"].status, "ok");
+    let of = |now: &str| found.clone().as_of(at(now)).symbols["A"].clone();
+    let soon = of("2024-01-05 12:02:00");
+    assert_eq!(
+        (soon.status.as_str(), soon.why),
+        ("ok", found.symbols["A"].why.clone())
+    );
+    let late = of("2024-01-05 13:02:00");
+    assert_eq!((late.status.as_str(), late.score), ("error", Some(0.0)));
+    assert_eq!(late.freshness_seconds, Some(3_660.0));
+    assert_eq!(
+        late.why,
+        "the newest row is 3660 s old, older than 900 s; when last graded: complete, and no bar is overdue"
+    );
+}
+
+#[test]
+fn a_closed_market_makes_a_stored_grade_no_older() {
+    // The last minute of a Friday's session.
+    let found = ledger("1m", Calendar::UsEquities, "2024-01-05 20:59:00");
+    let sunday = found.as_of(at("2024-01-07 12:00:00")).symbols["A"].clone();
+    assert_eq!(
+        (sunday.status.as_str(), sunday.freshness_seconds),
+        ("ok", Some(60.0))
+    );
+}

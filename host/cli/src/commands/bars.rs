@@ -16,6 +16,7 @@ use bulkhead_store::{Series, Store};
 
 use crate::arguments::{Bars, BarsAction, Global, Selection};
 
+pub use list::age;
 pub use progress::Progress;
 
 pub async fn run(global: &Global, command: Bars) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,7 @@
 //! `bulkhead drill`: rehearsals, each in a file of its own. A drill that fails is exit status 1.
 
 mod export_stress;
+mod failover;
 
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use crate::output;
 pub async fn run(global: &Global, command: Drill) -> anyhow::Result<ExitCode> {
     let assessment = match command.action {
         DrillAction::ExportStress(command) => export_stress::run(global, command).await?,
+        DrillAction::Failover(command) => failover::run(global, command).await?,
     };
     tell(global, &assessment)
 }

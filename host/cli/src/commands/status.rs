@@ -1,7 +1,11 @@
 //! `bulkhead status`: how the deployment stands.
 
+mod market;
+
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use bulkhead_grants::switches::SwitchState;
 use bulkhead_stage::{Clock as _, SystemClock};
 use bulkhead_store::{Key, Store, StoreError};
 use serde_json::{Value, json};
@@ -22,93 +26,97 @@ pub const COUNTED: [(&str, &str); 4] = [
 pub async fn run(global: &Global, _command: &Status) -> anyhow::Result<ExitCode> {
     let app = deployment::manifest(global)?;
     let store = deployment::existing_store(global)?;
-    let switches = kill::switches(&app, &store).await?;
-    let risk = document(&store, "systemStatus", "risk_management").await?;
-    let pulse = document(&store, "systemStatus", "last_pulse").await?;
-    let series = store.series().await?;
-    let counts = counts(&store).await?;
-    let runs = store.run_counts().await?;
     let now_ms = SystemClock.now_ms();
-
+    let standing = Standing {
+        switches: kill::switches(&app, &store).await?,
+        risk: document(&store, "systemStatus", "risk_management").await?,
+        pulse: document(&store, "systemStatus", "last_pulse").await?,
+        market: market::of(market::look(&app, &store).await?, now_ms),
+        counts: counts(&store).await?,
+        runs: store.run_counts().await?,
+        application: app.name,
+        now_ms,
+    };
     if global.json {
-        let switches: Vec<Value> = kill::named(&switches)
+        output::json(&standing.to_json())?;
+    } else {
+        for line in standing.lines() {
+            output::line(line)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All that is told.
+struct Standing {
+    application: String,
+    now_ms: i64,
+    switches: SwitchState,
+    risk: Option<Value>,
+    pulse: Option<Value>,
+    market: market::Market,
+    counts: Vec<(&'static str, &'static str, u64)>,
+    runs: BTreeMap<String, u64>,
+}
+
+impl Standing {
+    fn to_json(&self) -> Value {
+        let switches: Vec<Value> = kill::named(&self.switches)
             .iter()
             .map(|(name, stops)| json!({"switch": name, "stops_order_entry": stops.is_some(), "why": stops}))
             .collect();
-        let series: Vec<Value> = series
-            .iter()
-            .map(|series| {
-                json!({
-                    "instrument": series.series.instrument,
-                    "timeframe": series.series.timeframe,
-                    "bars": series.count,
-                    "first": output::instant(series.first_ms),
-                    "last": output::instant(series.last_ms),
-                })
-            })
-            .collect();
-        let counts: serde_json::Map<String, Value> = counts
+        let counts: serde_json::Map<String, Value> = self
+            .counts
             .iter()
             .map(|(collection, _, count)| ((*collection).to_owned(), (*count).into()))
             .collect();
-        output::json(&json!({
-            "application": app.name,
-            "at": output::instant(now_ms),
+        json!({
+            "application": self.application,
+            "at": output::instant(self.now_ms),
             "switches": switches,
-            "risk_management": risk,
-            "last_pulse": pulse,
-            "series": series,
+            "risk_management": self.risk,
+            "last_pulse": self.pulse,
+            "series": self.market.series_json(),
+            "market": self.market.to_json(),
             "documents": counts,
-            "runs": runs,
-        }))?;
-        return Ok(ExitCode::SUCCESS);
+            "runs": self.runs,
+        })
     }
 
-    output::line(format!("{} at {}", app.name, output::instant(now_ms)))?;
-    for (name, stops) in kill::named(&switches) {
-        output::line(match stops {
-            Some(why) => format!("  switch   on   {name}: {why}"),
-            None => format!("  switch   off  {name}"),
-        })?;
+    fn lines(&self) -> Vec<String> {
+        let at = output::instant(self.now_ms);
+        let mut lines = vec![format!("{} at {at}", self.application)];
+        lines.extend(
+            kill::named(&self.switches)
+                .iter()
+                .map(|(name, stops)| match stops {
+                    Some(why) => format!("  switch   on   {name}: {why}"),
+                    None => format!("  switch   off  {name}"),
+                }),
+        );
+        lines.push(match &self.risk {
+            Some(risk) => format!(
+                "  risk     equity {} USD, high-water mark {} USD, drawdown {}",
+                word(&risk["current_equity"]),
+                word(&risk["high_water_mark"]),
+                percent(&risk["drawdown_percent"]),
+            ),
+            None => "  risk     unknown: the pulse stage has not run".to_owned(),
+        });
+        lines.extend(self.market.lines());
+        let counts = self.counts.iter();
+        lines.extend(counts.map(|(_, words, count)| format!("  {words:<14} {count}")));
+        let runs = self.runs.iter();
+        let runs: Vec<String> = runs
+            .map(|(status, count)| format!("{count} {status}"))
+            .collect();
+        let runs = match runs.is_empty() {
+            true => "none".to_owned(),
+            false => runs.join(", "),
+        };
+        lines.push(format!("  runs     {runs}"));
+        lines
     }
-    match &risk {
-        Some(risk) => output::line(format!(
-            "  risk     equity {} USD, high-water mark {} USD, drawdown {}",
-            word(&risk["current_equity"]),
-            word(&risk["high_water_mark"]),
-            percent(&risk["drawdown_percent"]),
-        ))?,
-        None => output::line("  risk     unknown: the pulse stage has not run")?,
-    }
-    if series.is_empty() {
-        output::line("  bars     none")?;
-    }
-    for series in series {
-        output::line(format!(
-            "  bars     {} {}: {}, {} to {}",
-            series.series.instrument,
-            series.series.timeframe,
-            series.count,
-            output::instant(series.first_ms),
-            output::instant(series.last_ms),
-        ))?;
-    }
-    for (_, words, count) in counts {
-        output::line(format!("  {words:<14} {count}"))?;
-    }
-    let runs: Vec<String> = runs
-        .iter()
-        .map(|(status, count)| format!("{count} {status}"))
-        .collect();
-    output::line(format!(
-        "  runs     {}",
-        if runs.is_empty() {
-            "none".to_owned()
-        } else {
-            runs.join(", ")
-        }
-    ))?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// How many documents each counted collection has.

@@ -39,6 +39,30 @@ fn the_demo_gives_bars_signals_shadow_trades_and_orders_without_a_failed_run() {
 }
 
 #[test]
+fn the_status_says_of_each_series_how_old_and_how_good_it_is_and_that_it_is_a_replay() {
+    let deployment = Deployment::new();
+    replay(&deployment);
+    let said = stdout(&deployment.run(&["status"]));
+    let line = |word: &str| {
+        let found = said
+            .lines()
+            .find(|line| line.trim_start().starts_with(word));
+        found.unwrap_or_else(|| panic!("no line `{word}`: {said}"))
+    };
+    assert!(line("replay").contains(&deployment.paper), "{said}");
+    let bars = line("bars ");
+    assert!(bars.contains("BTC-USDT 1m: 2880, 2024-01-01"), "{bars}");
+    assert!(
+        bars.contains("; error, ") && bars.contains(" d old: "),
+        "{bars}"
+    );
+    assert!(line("graded").contains("telemetry."), "{said}");
+    let json = deployment.json(&["status", "--json"]);
+    assert_eq!(json["series"][0]["status"], "error");
+    assert_eq!(json["market"]["unreadable"], json!([]));
+}
+
+#[test]
 fn a_second_replay_says_that_nothing_new_comes_and_ends() {
     let deployment = Deployment::new();
     replay(&deployment);

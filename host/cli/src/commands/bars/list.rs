@@ -61,7 +61,7 @@ fn row(one: &SeriesOverview) -> String {
 }
 
 /// A duration as a person says it: its largest unit alone.
-fn age(age_ms: i64) -> String {
+pub fn age(age_ms: i64) -> String {
     let seconds = age_ms / 1_000;
     for (unit, length) in [("d", 86_400), ("h", 3_600), ("min", 60)] {
         if seconds >= length {
