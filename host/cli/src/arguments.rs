@@ -3,17 +3,20 @@
 mod bars;
 mod drill;
 mod instant;
+mod replayed;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bulkhead_paper::Faults;
 use bulkhead_telemetry::TopicPrefix;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bars::{Backfill, Bars, BarsAction, Export, Gaps, Import, List, Prune, Selection};
 pub use drill::{Drill, DrillAction, ExportStress, Failover};
+pub use replayed::ReplayedFile;
 
 /// Runs an automated trading pipeline as a bundle of sandboxed WebAssembly functions.
 #[derive(Debug, Parser)]
@@ -92,9 +95,18 @@ pub struct Up {
     /// Where HTTP is served.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
-    /// A CSV file of bars for the built-in market-data server. Without it, the demo's.
+    /// A CSV file of bars for the built-in market-data server, and whose bars of which length it holds: `ETH-USDT=eth.csv`,
+    /// `ETH-USDT:5m=eth.csv`. Without a name, the one instrument and the timeframe of the manifest. Once for each file. Without
+    /// it, the demo's.
+    #[arg(long, value_name = "[INSTRUMENT[:TIMEFRAME]=]FILE")]
+    pub bars: Vec<ReplayedFile>,
+    /// What the built-in market-data server does wrong, on purpose, as KIND@TARGET:WHICH: `429@klines:3,cut@stream:100`. Can be given
+    /// several times.
+    #[arg(long, value_name = "PLAN")]
+    pub fault: Vec<Faults>,
+    /// A JSON or CSV file of dated events that the built-in market-data server serves.
     #[arg(long, value_name = "FILE")]
-    pub bars: Option<PathBuf>,
+    pub macro_events: Option<PathBuf>,
     /// How many times faster than the market the bars are replayed; `max`: all at once.
     #[arg(long, value_name = "TIMES|max", default_value = "3600", value_parser = speed)]
     pub speed: Speed,

@@ -64,6 +64,15 @@ impl Board {
         }
     }
 
+    /// How many feeds were refused for good.
+    pub fn refused_for_good(&self) -> usize {
+        let feeds = self.snapshots();
+        let refused = feeds
+            .iter()
+            .filter(|feed| feed.connection == ConnectionState::Fatal);
+        refused.count()
+    }
+
     /// Frames that came and were neither delivered nor replaced.
     pub(crate) fn undelivered(&self) -> usize {
         self.snapshots().iter().map(|feed| feed.undelivered).sum()

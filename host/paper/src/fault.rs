@@ -114,6 +114,26 @@ impl Faults {
             None => Ok(Self(faults)),
         }
     }
+
+    /// Several plans as one, in this order.
+    ///
+    /// # Errors
+    /// Together they have more than [`MAX_FAULTS`].
+    pub fn joined(plans: impl IntoIterator<Item = Self>) -> Result<Self, FaultError> {
+        Self::new(plans.into_iter().flat_map(|Self(faults)| faults).collect())
+    }
+
+    /// How many faults the plan has.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the plan has no fault.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Fault {

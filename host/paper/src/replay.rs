@@ -68,6 +68,16 @@ pub struct Replay {
     clock: VirtualClock,
     /// Series made of shorter ones, by the place of their source.
     put_together: Mutex<HashMap<(usize, Timeframe), Arc<Series>>>,
+    read_to_end: AtomicUsize,
+}
+
+/// A connection whose client has read all that its streams will ever have, for as long as it is open.
+pub(crate) struct ReadToEnd(Arc<Replay>);
+
+impl Drop for ReadToEnd {
+    fn drop(&mut self) {
+        self.0.read_to_end.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 struct Counted {
@@ -127,6 +137,7 @@ impl Replay {
             series: series.into_iter().map(counted).collect(),
             clock,
             put_together: Mutex::default(),
+            read_to_end: AtomicUsize::new(0),
         })
     }
 
@@ -136,20 +147,40 @@ impl Replay {
         self.series.iter().map(|one| one.series.rounded()).sum()
     }
 
-    /// How far the replay has come.
+    /// How far the replay has come, all series together.
     pub fn progress(&self) -> Progress {
-        let now_ms = self.clock.now_ms();
-        let mut progress = Progress {
+        let nothing = Progress {
             released: 0,
             served: 0,
             total: 0,
         };
-        for one in &self.series {
-            progress.released += one.series.opened(now_ms);
-            progress.served += one.served.load(Ordering::Acquire);
-            progress.total += one.series.bars.len();
-        }
-        progress
+        self.progress_by_series()
+            .fold(nothing, |sum, one| Progress {
+                released: sum.released + one.released,
+                served: sum.served + one.served,
+                total: sum.total + one.total,
+            })
+    }
+
+    /// How far each series has come, in the order in which they were given.
+    pub fn progress_by_series(&self) -> impl Iterator<Item = Progress> {
+        let now_ms = self.clock.now_ms();
+        self.series.iter().map(move |one| Progress {
+            released: one.series.opened(now_ms),
+            served: one.served.load(Ordering::Acquire),
+            total: one.series.bars.len(),
+        })
+    }
+
+    /// Open websocket connections with streams whose clients have read everything that these will ever have: each has answered a
+    /// ping that was sent after the last message.
+    pub fn connections_read_to_end(&self) -> usize {
+        self.read_to_end.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_read_to_end(self: &Arc<Self>) -> ReadToEnd {
+        self.read_to_end.fetch_add(1, Ordering::AcqRel);
+        ReadToEnd(Arc::clone(self))
     }
 
     /// Bars that have not been served yet.

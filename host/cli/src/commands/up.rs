@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use bulkhead_feeds::Feeds;
 use bulkhead_manifest::{Misfire, Trigger};
 use bulkhead_store::{CRON_TRIGGER, RunFilter, Store, StoreError};
 use bulkhead_telemetry::Bus;
@@ -32,6 +33,9 @@ use signals::Signals;
 /// What follows the first signal.
 const LETTING_RUNS_FINISH: &str = "letting runs finish; once more ends at once";
 
+/// How long what the feeds of a whole replay have read may take to be handed over: there is nobody who waits for the end.
+const REPLAY_HANDOVER: Duration = Duration::from_secs(600);
+
 pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
     let app = deployment::manifest(global)?;
     let settings = replay::Settings::read(&app, &command)?;
@@ -45,9 +49,9 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
         output::talk(format!("warning: {warning}"));
     }
     let venue = match settings {
-        Some(settings) => {
-            Some(replay::Venue::prepare(settings, &*deployment.store, &deployment.clock).await?)
-        }
+        Some(settings) => Some(
+            replay::Venue::prepare(settings, &plans, &*deployment.store, &deployment.clock).await?,
+        ),
         None => None,
     };
     let routes = routes(&deployment)?;
@@ -88,7 +92,9 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
         )
         .run(until(firing_stopped)),
     );
-    let replayed = replay::consumed(venue.as_ref().filter(|_| command.exit_when_replayed));
+    let awaited = venue.as_ref().filter(|_| command.exit_when_replayed);
+    let expected = awaited.map(replay::Venue::expected).unwrap_or_default();
+    let replayed = replay::consumed(awaited, feeds.as_ref().map(Feeds::board));
     let showing = tokio::spawn(progress::show(
         Arc::clone(&deployment.store),
         venue.as_ref().map(replay::Venue::replay),
@@ -105,8 +111,12 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
     };
     stop_firing.send_replace(true);
     firing.await?;
+    let handover = match is_replayed {
+        true => REPLAY_HANDOVER,
+        false => command.shutdown_deadline,
+    };
     let left = tokio::select! {
-        left = feeds::stop(feeds, &deployment, command.shutdown_deadline) => left,
+        left = feeds::stop(feeds, &deployment, handover) => left,
         signal = signals.next() => {
             let again = if is_replayed { "" } else { " again" };
             output::talk(format!("{signal}{again}: ended at once"));
@@ -115,7 +125,7 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
     };
     let draining = if is_replayed {
         output::talk("the bars are served: what is left goes through the pipeline");
-        drain(&deployment, &mut signals).await?
+        drain(&deployment, expected, &mut signals).await?
     } else {
         None
     };
@@ -196,11 +206,16 @@ impl Tasks {
 /// the shutdown, and the task that waits for it is given.
 async fn drain(
     deployment: &Arc<Deployment>,
+    expected: Vec<replay::Expected>,
     signals: &mut Signals,
 ) -> anyhow::Result<Option<JoinHandle<anyhow::Result<()>>>> {
-    let mut draining = tokio::spawn(replay::drain(Arc::clone(deployment)));
+    let mut draining = tokio::spawn(replay::drain(Arc::clone(deployment), expected.clone()));
     tokio::select! {
-        drained = &mut draining => drained?.map(|()| None),
+        drained = &mut draining => {
+            drained??;
+            replay::tell_what_is_missing(&*deployment.store, &expected).await?;
+            Ok(None)
+        }
         signal = signals.next() => {
             output::talk(format!("{signal}: {LETTING_RUNS_FINISH}"));
             Ok(Some(draining))

@@ -9,6 +9,7 @@ mod drill;
 mod kill;
 mod restart;
 mod signals;
+mod through;
 mod up;
 
 use std::io::{BufRead as _, BufReader};

@@ -15,6 +15,7 @@ use tracing::debug;
 
 use super::{Due, Timeline};
 use crate::fault::{Disorder, FaultKind};
+use crate::replay::ReadToEnd;
 use crate::server::stopped;
 use crate::venue::Venue;
 
@@ -38,6 +39,8 @@ const PING_EVERY_MS: u32 = 20_000;
 const MAX_UNANSWERED_PINGS: u32 = 3;
 /// How long a client may take to be admitted, in milliseconds, as Alpaca has it.
 const ADMISSION_MS: u32 = 10_000;
+/// What is in the ping that follows the last message of all streams, and in no other: those have the time.
+const END_OF_STREAMS: &[u8] = b"end";
 
 /// What is said on a connection.
 pub(crate) trait Session: Send {
@@ -86,6 +89,17 @@ struct Connection<S> {
     /// A message that comes after the next one.
     held: Option<String>,
     unanswered_pings: u32,
+    rest: Rest,
+}
+
+/// What is left of a connection's streams.
+enum Rest {
+    /// Events that have not been written, or no stream at all.
+    Some,
+    /// None; the client is asked whether it has read the last one.
+    Asked,
+    /// None, and the client has read the last one.
+    Read { _noted: ReadToEnd },
 }
 
 /// The bounds of a connection.
@@ -111,6 +125,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         venue,
         held: None,
         unanswered_pings: 0,
+        rest: Rest::Some,
     };
     let end = tokio::select! {
         biased;
@@ -152,6 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.flush().await?;
         loop {
             let next_ms = self.timeline.next_ms();
+            self.look_for_the_end(next_ms).await?;
             let happened = tokio::select! {
                 biased;
                 heard = self.socket.next() => Happened::Heard(heard),
@@ -176,6 +192,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// A client answers a ping once it has read everything before it. So a ping behind the last message tells when that is read.
+    async fn look_for_the_end(&mut self, next_ms: Option<i64>) -> Result<(), End> {
+        if next_ms.is_some() || self.timeline.names().next().is_none() {
+            self.rest = Rest::Some;
+            return Ok(());
+        }
+        if !matches!(self.rest, Rest::Some) {
+            return Ok(());
+        }
+        // There is no next message that it could come after.
+        if let Some(held) = self.held.take() {
+            self.feed(held).await?;
+        }
+        self.rest = Rest::Asked;
+        self.socket
+            .feed(Message::Ping(END_OF_STREAMS.into()))
+            .await?;
+        self.flush().await
+    }
+
     async fn hear(&mut self, message: Message) -> Result<(), End> {
         match message {
             Message::Text(text) => {
@@ -184,8 +220,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 self.flush().await
             }
-            Message::Pong(_) => {
+            Message::Pong(payload) => {
                 self.unanswered_pings = 0;
+                if payload.as_ref() == END_OF_STREAMS && matches!(self.rest, Rest::Asked) {
+                    self.rest = Rest::Read {
+                        _noted: self.venue.replay.note_read_to_end(),
+                    };
+                }
                 Ok(())
             }
             Message::Close(_) => Err(End::Gone),

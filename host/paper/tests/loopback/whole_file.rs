@@ -5,6 +5,7 @@ use bulkhead_paper::VirtualClock;
 use bulkhead_venues::alpaca::{self, Adjustment, Feed, Market};
 use bulkhead_venues::binance::{self, klines};
 use bulkhead_venues::frame::Frame;
+use futures::{SinkExt as _, StreamExt as _};
 
 use crate::support::{Client, START_MS, Stream, bars, replay, start};
 
@@ -108,4 +109,36 @@ async fn where_all_has_happened_a_stream_plays_every_bar_from_the_first_on() {
         }
     }
     assert!(received == bars(1, BARS));
+}
+
+#[tokio::test]
+async fn the_venue_knows_when_a_client_has_read_the_last_message_and_that_it_is_gone() {
+    let replay = replay(&["BTC-USDT"], 3, VirtualClock::immediate());
+    let venue = start(std::sync::Arc::clone(&replay)).await;
+    let mut stream = Stream::open(venue.address, "/ws/btcusdt@kline_1m").await;
+    for _ in 0..15 {
+        assert_eq!(replay.connections_read_to_end(), 0);
+        assert!(stream.hear().await.is_some());
+    }
+    let ping = stream.0.next().await.unwrap().unwrap();
+    assert!(ping.is_ping(), "{ping}");
+    stream.0.flush().await.unwrap();
+    while replay.connections_read_to_end() < 1 {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    while replay.connections_read_to_end() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_last_message_comes_even_when_it_is_to_come_after_the_next() {
+    let venue = replay(&["BTC-USDT"], 3, VirtualClock::immediate());
+    let faults = "out-of-order@btcusdt@kline_1m:15".parse().unwrap();
+    let venue = start(bulkhead_paper::Venue::new(venue).with_faults(faults)).await;
+    let mut stream = Stream::open(venue.address, "/ws/btcusdt@kline_1m").await;
+    for _ in 0..15 {
+        assert!(stream.hear().await.is_some());
+    }
 }

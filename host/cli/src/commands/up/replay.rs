@@ -1,170 +1,39 @@
 //! The built-in market-data server, and the end of a replay.
 
-use std::net::SocketAddr;
+mod drain;
+mod settings;
+mod standing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
-use bulkhead_kernel::bar::Bar;
-use bulkhead_kernel::instrument::Instrument;
-use bulkhead_kernel::timeframe::Timeframe;
-use bulkhead_manifest::{ResolvedApp, StageKind};
-use bulkhead_paper::{BarFile, Replay, VirtualClock, demo};
-use bulkhead_stage::{Clock, TriggerKind};
+use anyhow::Context as _;
+use bulkhead_feeds::{Board, FeedPlan};
+use bulkhead_paper::{BarFile, Replay, Series as PaperSeries, Venue as PaperVenue, VirtualClock};
+use bulkhead_stage::Clock;
 use bulkhead_store::{Series, Store};
-use bulkhead_supervisor::{RunRequest, Verdict};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::super::status;
-use crate::arguments::{Speed, Up};
-use crate::deployment::Deployment;
-use crate::output::{self, WrongUsage};
+use crate::arguments::Speed;
+use crate::output;
+pub use drain::{Expected, drain, missing};
+use settings::Replayed;
+pub use settings::Settings;
+use standing::Standing;
 
 /// How often the replay is asked whether it has been consumed.
 const ASKED_EVERY: Duration = Duration::from_millis(50);
 
-/// Rounds of the pipeline after the last bar was served, before the drain gives up. Each round walks up to a
-/// thousand bars on.
-const MAX_ROUNDS: usize = 10_000;
-
-/// What the built-in market-data server is to serve.
-pub struct Settings {
-    address: SocketAddr,
-    file: BarFile,
-    name: String,
-    instrument: Instrument,
-    timeframe: Timeframe,
-    speed: Speed,
-}
-
-impl Settings {
-    /// Reads the bars. None: the deployment polls another venue.
-    ///
-    /// # Errors
-    /// [`WrongUsage`] where an option is for this server and the deployment polls another.
-    pub fn read(app: &ResolvedApp, command: &Up) -> anyhow::Result<Option<Self>> {
-        let ingest = app
-            .components
-            .values()
-            .find(|component| component.role.stage() == Some(StageKind::Ingest));
-        let variable = |name: &str| {
-            ingest
-                .and_then(|ingest| ingest.variables.get(name))
-                .map(|value| value.value.as_str())
-                .unwrap_or_default()
-        };
-        let url = variable("market_data_url");
-        if url != format!("http://{}", command.paper) {
-            refuse_options_of_another_server(command, url)?;
-            return Ok(None);
-        }
-        let (file, name) = match &command.bars {
-            Some(path) => (BarFile::read(path)?, path.display().to_string()),
-            None => (BarFile::parse(demo::FILE.as_bytes())?, "the demo".into()),
-        };
-        let instruments = variable("instruments");
-        let listed = Instrument::parse_list(instruments)
-            .map_err(|error| anyhow!("the variable `instruments`: {error}"))?;
-        let [instrument] = <[Instrument; 1]>::try_from(listed).map_err(|_| {
-            anyhow!(
-                "the built-in market-data server replays one instrument; the variable `instruments` names {instruments:?}"
-            )
-        })?;
-        let timeframe = variable("timeframe")
-            .parse()
-            .map_err(|error| anyhow!("the variable `timeframe`: {error}"))?;
-        Ok(Some(Self {
-            address: command.paper,
-            file,
-            name,
-            instrument,
-            timeframe,
-            speed: command.speed,
-        }))
-    }
-}
-
-fn refuse_options_of_another_server(command: &Up, url: &str) -> Result<(), WrongUsage> {
-    let option = if command.bars.is_some() {
-        "--bars"
-    } else if command.exit_when_replayed {
-        "--exit-when-replayed"
-    } else {
-        return Ok(());
-    };
-    Err(WrongUsage(format!(
-        "{option} is for the built-in market-data server, and the variable `market_data_url` names another: `{url}`\n\nhint: leave it out, or set `market_data_url` to http://{}",
-        command.paper
-    )))
-}
-
-/// How a file stands to the bars that are stored already. `ingest` asks for what follows the newest of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// None of the file's bars is stored.
-    New,
-    /// The replay goes on at this bar, which opens at so many Unix milliseconds.
-    GoesOn(i64),
-    /// The last bar is stored.
-    Replayed,
-    /// The newest stored bar, which opens at so many Unix milliseconds, is later than the file's last.
-    Behind(i64),
-}
-
-impl Standing {
-    fn of(bars: &[Bar], newest_stored_ms: Option<i64>) -> Self {
-        let (Some(newest_ms), Some(first), Some(last)) =
-            (newest_stored_ms, bars.first(), bars.last())
-        else {
-            return Self::New;
-        };
-        if newest_ms < first.open_time_ms {
-            Self::New
-        } else if newest_ms < last.open_time_ms {
-            Self::GoesOn(newest_ms)
-        } else if newest_ms == last.open_time_ms {
-            Self::Replayed
-        } else {
-            Self::Behind(newest_ms)
-        }
-    }
-
-    /// What a paced clock shows at the start, in Unix milliseconds.
-    fn starts_at_ms(self, bars: &[Bar]) -> i64 {
-        let open_time_ms = |bar: Option<&Bar>| bar.map_or(0, |bar| bar.open_time_ms);
-        match self {
-            Self::New => open_time_ms(bars.first()),
-            Self::GoesOn(newest_ms) => newest_ms,
-            Self::Replayed | Self::Behind(_) => open_time_ms(bars.last()),
-        }
-    }
-
-    /// What is said of it beside what is replayed. None: nothing, it begins at the beginning.
-    fn words(self) -> Option<String> {
-        const ANEW: &str = "`bulkhead --data-dir ANOTHER up` begins anew";
-        match self {
-            Self::New => None,
-            Self::GoesOn(newest_ms) => Some(format!(
-                "goes on after {}, the newest that is stored",
-                output::instant(newest_ms)
-            )),
-            Self::Replayed => Some(format!(
-                "all are stored already, so nothing new comes: {ANEW}"
-            )),
-            Self::Behind(newest_ms) => Some(format!(
-                "they end before {}, the newest that is stored, so nothing new comes: {ANEW}",
-                output::instant(newest_ms)
-            )),
-        }
-    }
-}
-
 /// The built-in market-data server.
 pub struct Venue {
     listener: TcpListener,
+    served: PaperVenue,
     replay: Arc<Replay>,
-    standing: Standing,
+    standings: Vec<Standing>,
+    expected: Vec<Expected>,
+    /// How many feeds connect to this server.
+    feeds: usize,
     /// What is replayed, for the banner.
     pub description: String,
 }
@@ -173,23 +42,21 @@ impl Venue {
     /// Binds the server, and lets the replay go on where the stored bars end.
     pub async fn prepare(
         settings: Settings,
+        plans: &[FeedPlan],
         store: &dyn Store,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let Settings {
-            address,
-            file: BarFile { bars, rounded },
-            name,
-            instrument,
-            timeframe,
-            speed,
-        } = settings;
-        let series = Series::new(instrument.as_str(), timeframe.to_string())?;
-        let standing = Standing::of(&bars, store.latest(&series).await?);
-        let (virtual_clock, pace) = match speed {
+        let address = settings.address;
+        let mut stood = Vec::with_capacity(settings.files.len());
+        for file in settings.files {
+            let series = Series::new(file.instrument.as_str(), file.timeframe.to_string())?;
+            let standing = Standing::of(&file.file.bars, store.latest(&series).await?);
+            stood.push((file, series, standing));
+        }
+        let (virtual_clock, pace) = match settings.speed {
             Speed::Max => (VirtualClock::immediate(), "all at once".to_owned()),
             Speed::Times(times) => (
-                VirtualClock::paced(standing.starts_at_ms(&bars), times, Arc::clone(clock)),
+                VirtualClock::paced(starts_at_ms(&stood), times, Arc::clone(clock)),
                 format!("{times} times faster than the market"),
             ),
         };
@@ -198,25 +65,50 @@ impl Venue {
                 "serving market data on {address} failed\n\nhint: end what listens there, or choose another address with --paper and --variable market_data_url=http://ADDRESS"
             )
         })?;
-        let replay = Replay::new(&bars, instrument.as_str(), timeframe, virtual_clock)?;
-        let mut description = format!(
-            "{} bars of {instrument} {timeframe} from {name}, {pace}",
-            bars.len()
-        );
-        if rounded > 0 {
-            description.push_str(&format!(
-                ", {rounded} values rounded to the venue's 8 decimal places"
-            ));
+        let mut description: Vec<String> = stood
+            .iter()
+            .map(|(file, _, standing)| describe(file, *standing))
+            .collect();
+        description.push(pace);
+        if !settings.faults.is_empty() {
+            description.push(format!("with {} faults injected", settings.faults.len()));
         }
-        if let Some(words) = standing.words() {
-            description.push_str("; ");
-            description.push_str(&words);
+        let mut of_paper = Vec::with_capacity(stood.len());
+        let mut expected = Vec::with_capacity(stood.len());
+        let mut standings = Vec::with_capacity(stood.len());
+        for (file, series, standing) in stood {
+            let bars = &file.file.bars;
+            of_paper.push(PaperSeries::new(
+                bars,
+                file.instrument.as_str(),
+                file.timeframe,
+            )?);
+            standings.push(standing);
+            if let (Some(first), Some(last)) = (bars.first(), bars.last())
+                && standing.has_news()
+            {
+                expected.push(Expected {
+                    series,
+                    first_ms: first.open_time_ms,
+                    last_ms: last.open_time_ms,
+                    bars: bars.len() as u64,
+                });
+            }
         }
+        let replay = Arc::new(Replay::of(of_paper, virtual_clock)?);
+        let served = PaperVenue::new(Arc::clone(&replay))
+            .with_faults(settings.faults)
+            .with_calendar(settings.calendar.unwrap_or_default());
+        let here = format!("ws://{address}/");
+        let is_here = |plan: &&FeedPlan| plan.url.text.starts_with(&here);
         Ok(Self {
             listener,
-            replay: Arc::new(replay),
-            standing,
-            description,
+            feeds: plans.iter().filter(is_here).count(),
+            served,
+            replay,
+            standings,
+            expected,
+            description: description.join(", "),
         })
     }
 
@@ -225,122 +117,87 @@ impl Venue {
         Arc::clone(&self.replay)
     }
 
+    /// What is to be in the store at the end.
+    pub fn expected(&self) -> Vec<Expected> {
+        self.expected.clone()
+    }
+
     /// Serves until `stop` is ready.
     pub fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-        tokio::spawn(bulkhead_paper::serve(self.listener, self.replay, stop))
+        tokio::spawn(bulkhead_paper::serve(self.listener, self.served, stop))
     }
 }
 
-/// Is ready once the last bar has been served, or none will be. Without a venue: never.
-pub fn consumed(venue: Option<&Venue>) -> impl Future<Output = ()> + use<> {
-    let waited_for = venue.map(|venue| (venue.replay(), venue.standing));
+/// Where a paced clock begins: with the first bar of all that is still to come.
+fn starts_at_ms(stood: &[(Replayed, Series, Standing)]) -> i64 {
+    let starts = |is_wanted: fn(Standing) -> bool| {
+        stood
+            .iter()
+            .filter(move |(_, _, standing)| is_wanted(*standing))
+            .map(|(file, _, standing)| standing.starts_at_ms(&file.file.bars))
+    };
+    let first_news = starts(Standing::has_news).min();
+    first_news.or(starts(|_| true).max()).unwrap_or(0)
+}
+
+fn describe(file: &Replayed, standing: Standing) -> String {
+    let BarFile { bars, rounded } = &file.file;
+    let mut text = format!(
+        "{} bars of {} {} from {}",
+        bars.len(),
+        file.instrument,
+        file.timeframe,
+        file.name
+    );
+    if *rounded > 0 {
+        text.push_str(&format!(
+            " ({rounded} values rounded to the venue's 8 decimal places)"
+        ));
+    }
+    if let Some(words) = standing.words() {
+        text.push_str(&format!(" ({words})"));
+    }
+    text
+}
+
+/// Is ready once the last bar of each series has been served or none will be, and each feed of this server has read its streams to
+/// their end or never will. Without a venue: never.
+pub fn consumed(
+    venue: Option<&Venue>,
+    board: Option<Arc<Board>>,
+) -> impl Future<Output = ()> + use<> {
+    let awaited = venue.map(|venue| (venue.replay(), venue.standings.clone(), venue.feeds));
     async move {
-        match waited_for {
-            Some((_, Standing::Behind(_))) => {}
-            Some((replay, _)) => {
-                while !replay.is_finished() {
-                    tokio::time::sleep(ASKED_EVERY).await;
-                }
-            }
-            None => std::future::pending().await,
+        let Some((replay, standings, feeds)) = awaited else {
+            return std::future::pending().await;
+        };
+        let is_behind = |standing: &Standing| matches!(standing, Standing::Behind(_));
+        if standings.iter().all(is_behind) {
+            return;
+        }
+        let is_served = || {
+            let mut series = replay.progress_by_series().zip(&standings);
+            series.all(|(progress, standing)| {
+                progress.served == progress.total || is_behind(standing)
+            })
+        };
+        let is_streamed = || {
+            let refused = board.as_ref().map_or(0, |board| board.refused_for_good());
+            replay.connections_read_to_end().saturating_add(refused) >= feeds
+        };
+        while !(is_served() && is_streamed()) {
+            tokio::time::sleep(ASKED_EVERY).await;
         }
     }
 }
 
-/// Runs the stages in order until a whole round changes nothing more: what was served last goes all the way through.
-/// Ends early, and well, where the host is told to stop.
-pub async fn drain(deployment: Arc<Deployment>) -> anyhow::Result<()> {
-    const ORDER: [StageKind; 4] = [
-        StageKind::Ingest,
-        StageKind::GenerateTradingSignal,
-        StageKind::Execute,
-        StageKind::Pulse,
-    ];
-    // Two runs of one stage would only get in each other's way: the last scheduled ones end first.
-    deployment.supervisor.idle().await;
-    let mut before = Vec::new();
-    for _ in 0..MAX_ROUNDS {
-        for kind in ORDER {
-            let components = deployment
-                .app
-                .components
-                .values()
-                .filter(|component| component.role.stage() == Some(kind));
-            for component in components {
-                let completed = deployment
-                    .supervisor
-                    .run(RunRequest {
-                        component: component.name.clone(),
-                        trigger: TriggerKind::Manual,
-                        scheduled_at_ms: deployment.clock.now_ms(),
-                        input: "{}".into(),
-                        traceparent: None,
-                        fake_mode: false,
-                    })
-                    .await;
-                if matches!(
-                    completed.verdict,
-                    Verdict::ShuttingDown | Verdict::Cancelled
-                ) {
-                    return Ok(());
-                }
-                if let Err(failure) = completed.finished.result {
-                    bail!("run {} of {}: {failure}", completed.run_id, component.name);
-                }
-            }
-        }
-        let now = progress_of(&deployment).await?;
-        if now == before {
-            return Ok(());
-        }
-        before = now;
+/// Says what of the replay is not stored although nothing more comes.
+pub async fn tell_what_is_missing(store: &dyn Store, expected: &[Expected]) -> anyhow::Result<()> {
+    let missing = missing(store, expected).await?;
+    if missing > 0 {
+        output::talk(format!(
+            "warning: {missing} of the replayed bars are not stored: `bulkhead events --topic telemetry.ingest` and the documents of `ingest/journal` say why"
+        ));
     }
-    bail!("the pipeline did not come to rest in {MAX_ROUNDS} rounds")
-}
-
-/// What the pipeline has made so far: how far it walked, and what it wrote.
-async fn progress_of(deployment: &Deployment) -> anyhow::Result<Vec<String>> {
-    let mut state = Vec::new();
-    for (collection, _, count) in status::counts(&*deployment.store).await? {
-        state.push(format!("{collection} {count}"));
-    }
-    for series in deployment.store.series().await? {
-        state.push(format!("{:?} {}", series.series, series.count));
-    }
-    let walks = bulkhead_store::Query::all("signalState");
-    for document in deployment.store.list(&walks).await?.documents {
-        state.push(document.body);
-    }
-    Ok(state)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_replay_goes_on_where_the_stored_bars_end() {
-        let bars = BarFile::parse(demo::FILE.as_bytes()).unwrap().bars;
-        let (first_ms, last_ms) = (bars[0].open_time_ms, bars[bars.len() - 1].open_time_ms);
-        for (newest_stored_ms, standing, starts_at_ms) in [
-            (None, Standing::New, first_ms),
-            (Some(first_ms - 1), Standing::New, first_ms),
-            (Some(first_ms), Standing::GoesOn(first_ms), first_ms),
-            (
-                Some(last_ms - 60_000),
-                Standing::GoesOn(last_ms - 60_000),
-                last_ms - 60_000,
-            ),
-            (Some(last_ms), Standing::Replayed, last_ms),
-            (Some(last_ms + 1), Standing::Behind(last_ms + 1), last_ms),
-        ] {
-            let found = Standing::of(&bars, newest_stored_ms);
-            assert_eq!(found, standing, "{newest_stored_ms:?}");
-            assert_eq!(
-                found.starts_at_ms(&bars),
-                starts_at_ms,
-                "{newest_stored_ms:?}"
-            );
-        }
-    }
+    Ok(())
 }
