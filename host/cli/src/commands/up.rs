@@ -6,6 +6,7 @@ pub mod feeds;
 mod lock;
 mod progress;
 mod replay;
+mod retention;
 mod signals;
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ const LETTING_RUNS_FINISH: &str = "letting runs finish; once more ends at once";
 pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
     let app = deployment::manifest(global)?;
     let settings = replay::Settings::read(&app, &command)?;
+    retention::check(&command, settings.is_some())?;
     let plans = feeds::plans(global, &app)?;
     let deployment = Arc::new(Deployment::open(global, app, Keeping::Database)?);
     let mut lock = Lock::take(&global.data_dir)?;
@@ -94,6 +96,7 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
         venue.as_ref().map(replay::Venue::replay),
         until(stopped.clone()),
     ));
+    let pruning = retention::start(&command, &deployment, until(stopped.clone()));
     let venue = venue.map(|venue| venue.serve(until(stopped)));
 
     let is_replayed = tokio::select! {
@@ -128,6 +131,7 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
         serving,
         venue,
         showing,
+        pruning,
     };
     tokio::select! {
         ended = tasks.end(global, &deployment, deadline, &stop) => ended,
@@ -156,6 +160,7 @@ struct Tasks {
     serving: JoinHandle<Result<(), http::RouteError>>,
     venue: Option<JoinHandle<()>>,
     showing: JoinHandle<anyhow::Result<()>>,
+    pruning: Option<JoinHandle<u64>>,
 }
 
 impl Tasks {
@@ -179,6 +184,7 @@ impl Tasks {
             venue.await?;
         }
         self.showing.await??;
+        retention::end(self.pruning).await?;
         if summary.cancelled > 0 {
             output::talk(format!(
                 "{} runs were cancelled at the deadline of {} s",
