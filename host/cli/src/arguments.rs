@@ -120,6 +120,10 @@ pub struct Up {
     /// How long runs may take to finish after SIGINT or SIGTERM, in seconds. A second signal ends them at once.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub shutdown_deadline: Duration,
+    /// Delete bars that have been closed for longer than they are kept (365 days, 30 for bars shorter than a day), at the
+    /// start and every hour. Not together with a replay.
+    #[arg(long)]
+    pub retention: bool,
 }
 
 /// How fast bars are replayed.

@@ -6,6 +6,7 @@ pub mod feeds;
 mod lock;
 mod progress;
 mod replay;
+mod retention;
 mod signals;
 
 use std::net::SocketAddr;
@@ -39,6 +40,7 @@ const REPLAY_HANDOVER: Duration = Duration::from_secs(600);
 pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
     let app = deployment::manifest(global)?;
     let settings = replay::Settings::read(&app, &command)?;
+    retention::check(&command, settings.is_some())?;
     let plans = feeds::plans(global, &app)?;
     let deployment = Arc::new(Deployment::open(global, app, Keeping::Database)?);
     let mut lock = Lock::take(&global.data_dir)?;
@@ -100,6 +102,7 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
         venue.as_ref().map(replay::Venue::replay),
         until(stopped.clone()),
     ));
+    let pruning = retention::start(&command, &deployment, until(stopped.clone()));
     let venue = venue.map(|venue| venue.serve(until(stopped)));
 
     let is_replayed = tokio::select! {
@@ -139,6 +142,7 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
         serving,
         venue,
         showing,
+        pruning,
     };
     tokio::select! {
         ended = tasks.end(global, &deployment, deadline, &stop) => ended,
@@ -167,6 +171,7 @@ struct Tasks {
     serving: JoinHandle<Result<(), http::RouteError>>,
     venue: Option<JoinHandle<()>>,
     showing: JoinHandle<anyhow::Result<()>>,
+    pruning: Option<JoinHandle<u64>>,
 }
 
 impl Tasks {
@@ -190,6 +195,7 @@ impl Tasks {
             venue.await?;
         }
         self.showing.await??;
+        retention::end(self.pruning).await?;
         if summary.cancelled > 0 {
             output::talk(format!(
                 "{} runs were cancelled at the deadline of {} s",

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 
-use bulkhead_store::{Bars, BarsQuery, Series, Store as _};
+use bulkhead_store::{Bars, BarsQuery, Key, Series, Store as _, Write};
 use futures::executor::block_on;
 use serde_json::Value;
 
@@ -399,6 +399,66 @@ fn backfill_asks_for_a_range_again_and_leaves_what_is_outside_it() {
     for outside in [0, 1_439, 1_560, 2_999] {
         assert_eq!(of(&after, outside), of(&before, outside), "{outside}");
     }
+}
+
+#[test]
+fn backfill_asks_for_a_range_again_however_fresh_its_series_is_and_whatever_is_planned() {
+    let deployment = with_venue(3_000, 46_099);
+    let import = write(&deployment, &rows(0..3_000));
+    deployment.json(&[&import[..], &["--json"]].concat());
+    // No bar of it is due before the year 2100, and another instrument is planned.
+    let documents = [
+        (
+            "ingest/series",
+            "intraday_trades",
+            r#"{"dimension":"intraday_trades","timeframe":"1m","graded_at_ms":0,"symbols":{"BTC-USDT":{"status":"ok","newest_open_time_ms":4102444800000}}}"#,
+        ),
+        (
+            "ingest_plan",
+            "current",
+            r#"{"intraday_trades":{"symbols":["ETH-USDT"],"interval":"1m"}}"#,
+        ),
+    ];
+    let writes = documents.map(|(collection, id, body)| Write::Upsert {
+        key: Key::new(collection, id).unwrap(),
+        body: body.to_owned(),
+    });
+    block_on(deployment.store().commit(writes.to_vec(), 0)).unwrap();
+    let filled = deployment.json(&[
+        "bars",
+        "backfill",
+        "--instrument",
+        "BTC-USDT",
+        "--from",
+        "2022-01-02",
+        "--to",
+        "2022-01-02T02:00:00Z",
+        "--json",
+    ]);
+    assert_eq!(filled["series"][0]["instrument"], "BTC-USDT", "{filled}");
+    assert_eq!(filled["series"][0]["updated"], 120, "{filled}");
+    assert_eq!(stored(&deployment).len(), 3_000);
+    for (collection, id, body) in documents {
+        let key = Key::new(collection, id).unwrap();
+        let found = block_on(deployment.store().get(&key)).unwrap().unwrap();
+        assert_eq!((found.revision, found.body.as_str()), (1, body));
+    }
+}
+
+#[test]
+fn a_range_of_which_no_bar_comes_is_no_success() {
+    let deployment = with_venue(3_000, 46_099);
+    let output = deployment.run(&[
+        "bars",
+        "backfill",
+        "--instrument",
+        "BTC-USDT",
+        "--from",
+        "2023-01-01",
+        "--to",
+        "2023-01-02",
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
 }
 
 #[test]

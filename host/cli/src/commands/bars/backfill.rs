@@ -1,7 +1,8 @@
 //! `bulkhead bars backfill`: the stage `ingest`, again and again, until it has what it is asked for.
 //!
-//! The stage runs in its sandbox, with its grants and its record of the venue's rate limits, as a schedule would run it. For a
-//! range that is there already it runs over a store that seems not to have it ([`Repoll`]).
+//! The stage runs in its sandbox, with its grants and its record of the venue's rate limits, as a schedule would run it. What
+//! the command line names goes before what is planned, and for a range that is there already the store seems not to have it
+//! ([`Repoll`]).
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -79,7 +80,10 @@ pub async fn run(global: &Global, command: Backfill) -> anyhow::Result<ExitCode>
             }
             let series = Series::new(instrument, timeframe.to_string())?;
             let database = Arc::clone(&database);
-            Some(Arc::new(Repoll::new(database, series, from..end_ms)))
+            Some(Arc::new(Repoll::of_range(database, series, from..end_ms)))
+        }
+        _ if command.instrument.is_some() || command.timeframe.is_some() => {
+            Some(Arc::new(Repoll::unplanned(Arc::clone(&database))))
         }
         _ => None,
     };
@@ -133,6 +137,12 @@ fn configure(app: &mut ResolvedApp, command: &Backfill) -> anyhow::Result<String
         })?;
         variable.value = value;
     }
+    // Who names an instrument asks for nothing else.
+    if command.instrument.is_some()
+        && let Some(daily) = stage.variables.get_mut("daily_bars")
+    {
+        daily.value.clear();
+    }
     Ok(stage.name.clone())
 }
 
@@ -162,7 +172,7 @@ impl Work {
         while self.runs < MAX_RUNS {
             let before = self.newest();
             match self.once().await? {
-                Standing::Done => return Ok(()),
+                Standing::Done => return self.check_came(),
                 Standing::Wait(not_before_ms) if waits < MAX_WAITS => {
                     waits += 1;
                     self.wait(not_before_ms).await?;
@@ -178,6 +188,19 @@ impl Work {
             }
         }
         bail!("still behind after {MAX_RUNS} runs\n\nhint: run it again, it goes on where it is")
+    }
+
+    /// That some of the range has come: a run that asked for nothing has not done what it was to do.
+    fn check_came(&self) -> anyhow::Result<()> {
+        let Some((from, to)) = self.range.filter(|_| self.newest().is_none()) else {
+            return Ok(());
+        };
+        bail!(
+            "no bar came that opens at {} or later, before {}\n\nhint: `bulkhead runs --component {}` says what was asked for",
+            output::instant(from),
+            output::instant(to),
+            self.component,
+        )
     }
 
     /// One run of the stage.
@@ -239,9 +262,9 @@ impl Work {
 
     /// When the newest bar opens that has come. Of several series, of the one that is furthest behind.
     fn newest(&self) -> Option<i64> {
-        match &self.repoll {
-            Some(repoll) => repoll.newest_ms(),
-            None => {
+        match (&self.repoll, self.range) {
+            (Some(repoll), Some(_)) => repoll.newest_ms(),
+            _ => {
                 let behind = self.totals.values().filter(|series| series.is_behind);
                 behind.filter_map(|series| series.newest_open_time_ms).min()
             }
