@@ -55,12 +55,12 @@ const FAKE_MOCK: Row = Row {
     size: None,
 };
 
-/// Runs the canary and notes the SHA-1 of every envelope that the deployed brain was given.
 /// The run's output as its reader sees it.
 fn output(evidence: &Evidence) -> Value {
     serde_json::from_str(&evidence.output()).unwrap()
 }
 
+/// Runs the canary and notes the SHA-1 of every envelope that the deployed brain was given.
 fn run_digesting(settings: &Settings) -> (Evidence, Vec<String>) {
     let mut digests = Vec::new();
     let evidence = run_with(settings, &mut |stage, input| {

@@ -2,6 +2,8 @@
 //!
 //! Prices are `f64` here: they are only compared, never booked.
 
+use std::collections::BTreeMap;
+
 use bulkhead_kernel::assessment::{Assessment, Check, Issue, Ladder, Severity};
 
 use crate::limit::{above, at_or_above, seconds_between};
@@ -102,6 +104,42 @@ pub fn assess(inputs: &Inputs<'_>, policy: &Policy, now_ms: i64) -> Assessment {
         assessment.measure("last_tick_age_seconds", age);
     }
     assessment
+}
+
+/// Grades the ticks of several instruments, by name, as one feed: a check for each, of which the worst counts.
+#[must_use]
+pub fn assess_all(ticks: &BTreeMap<String, Vec<Tick>>, policy: &Policy, now_ms: i64) -> Assessment {
+    let mut whole = Assessment::new(TOPIC, SOURCE, Ladder::OK_WARN_FAIL, now_ms);
+    for (instrument, ticks) in ticks {
+        let part = assess(&Inputs { ticks }, policy, now_ms);
+        let told: Vec<&str> = part
+            .issues
+            .iter()
+            .map(|issue| issue.message.as_str())
+            .collect();
+        let summary = if told.is_empty() {
+            "recent, in order, without gaps".to_owned()
+        } else {
+            told.join("; ")
+        };
+        let check = Check::new(instrument, part.severity, summary);
+        let numbers = part.metrics.iter();
+        whole.check(numbers.fold(check, |check, (name, value)| check.with(name, *value)));
+        for issue in part.issues {
+            let message = format!("{instrument}: {}", issue.message);
+            whole.raise(Issue { message, ..issue });
+        }
+        for (name, value) in part.metrics {
+            let so_far = whole.metrics.get(&name).copied();
+            let both = match (so_far, name.ends_with("_seconds")) {
+                (Some(so_far), true) => so_far.max(value),
+                (Some(so_far), false) => so_far + value,
+                (None, _) => value,
+            };
+            whole.measure(name, both);
+        }
+    }
+    whole
 }
 
 fn check(assessment: &mut Assessment, name: &str, (severity, summary): (Severity, String)) {
@@ -264,6 +302,24 @@ mod tests {
             (expect, issues),
             "{ticks:?}"
         );
+    }
+
+    #[test]
+    fn of_several_instruments_the_worst_counts_and_is_named() {
+        let ticks = BTreeMap::from([
+            ("A".to_owned(), priced(&[100.0; 5])),
+            ("B".to_owned(), priced(&[100.0; 4])),
+        ]);
+        let whole = assess_all(&ticks, &Policy::default(), NOW_MS);
+        assert_eq!(whole.severity, WARN);
+        let checks: Vec<(&str, Severity)> = whole
+            .checks
+            .iter()
+            .map(|check| (check.name.as_str(), check.severity))
+            .collect();
+        assert_eq!(checks, [("A", OK), ("B", WARN)]);
+        assert_eq!(whole.issues[0].message, "B: 4 ticks, fewer than 5");
+        assert_eq!(whole.metrics["ticks"], 9.0);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use crate::journal::Hop;
+use crate::macro_events;
 use crate::state::{Memory, Schedule};
 
 mod results;
@@ -205,7 +206,10 @@ pub fn all(view: &View<'_>) -> Assessed {
         now_ms,
     );
     assessments.push(retention.clone());
-    let trends = ingest_trends::Inputs { records: &rows };
+    let of_trends = for_trends(&rows, view.plan);
+    let trends = ingest_trends::Inputs {
+        records: &of_trends,
+    };
     assessments.push(ingest_trends::assess(
         &trends,
         &ingest_trends::Policy::default(),
@@ -286,6 +290,29 @@ fn rows(view: &View<'_>, quality: &ingest_quality::QualityReport) -> Vec<Journal
     let of_others = |record: &&JournalRecord| record.run_id != view.run_id;
     let earlier = view.earlier.iter().filter(of_others).cloned();
     slim.chain(earlier).take(MAX_TREND_ROWS).collect()
+}
+
+/// Rows as trends look at them. A bar that closed three seconds ago is no trend against one that closed a second ago: up to
+/// its own length, whatever is not overdue is equally fresh.
+fn for_trends(rows: &[JournalRecord], plan: &Plan) -> Vec<JournalRecord> {
+    let floor = |dimension| {
+        let millis = match dimension {
+            Dimension::DailyBars => Timeframe::DAY.millis(),
+            Dimension::IntradayTrades => plan
+                .intraday_trades
+                .as_ref()
+                .map_or(0, |slice| slice.interval.millis()),
+            Dimension::MacroEvents => macro_events::EVERY_MS,
+        };
+        millis as f64 / 1_000.0
+    };
+    let floored = rows.iter().map(|row| JournalRecord {
+        freshness_seconds: row
+            .freshness_seconds
+            .map(|seconds| seconds.max(floor(row.dimension))),
+        ..row.clone()
+    });
+    floored.collect()
 }
 
 fn replica(view: &View<'_>, rows: &[JournalRecord], scheduled: &Assessment) -> Option<Assessment> {

@@ -15,12 +15,13 @@ use bindings::exports::bulkhead::pipeline::stage;
 use bindings::wasi::clocks::{monotonic_clock, system_clock};
 use bindings::wasi::config::store;
 use bulkhead_kernel::bar::Columns;
-use bulkhead_kernel::stage::{BarsQuery, Document, Documents, Key, MarketData, Query, Write, json_text};
+use bulkhead_kernel::stage::{
+    BarsQuery, Document, Documents, Key, MarketData, Query, Write, json_text,
+};
 use bulkhead_venues::HttpRequest;
 
 use crate::StageError;
 use crate::frames;
-use crate::plan::{self, Plan};
 use crate::ports::{Appended, FetchError, Fetched, Ports};
 use crate::run::{Run, poll};
 use crate::settings::{Origin, Settings};
@@ -64,16 +65,9 @@ async fn run(imports: &Imports, invocation: &stage::Invocation) -> Result<Report
             };
             poll(imports, &settings()?, this).await.map(task::polled)
         }
-        Task::Frames(input) => {
-            let settings = settings()?;
-            let document = imports.get(plan::key()).await?;
-            let body = document.as_ref().map(|document| document.body.as_str());
-            // A plan that cannot be read stops polling. A feed's bars are stored under the variables' names all the same.
-            let plan = Plan::read(&settings, body).unwrap_or_else(|_| Plan::of(&settings));
-            frames::store(imports, &settings, &plan, &input, &invocation.run_id)
-                .await
-                .map(task::framed)
-        }
+        Task::Frames(input) => frames::store(imports, &settings()?, &input, &invocation.run_id)
+            .await
+            .map(task::framed),
     }
 }
 
@@ -101,7 +95,7 @@ impl Ports for Imports {
         request: &HttpRequest,
         max_bytes: usize,
     ) -> Result<Fetched, FetchError> {
-        http::fetch(origin, request, max_bytes).await
+        http::fetch(origin, request, max_bytes, || self.elapsed_ms()).await
     }
 
     async fn latest(&self, instrument: &str, timeframe: &str) -> Result<Option<i64>, StageError> {

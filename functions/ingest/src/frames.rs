@@ -17,6 +17,7 @@ use crate::plan::{Plan, calendar};
 use crate::poll::Rules;
 use crate::settings::{Settings, Venue};
 
+mod health;
 mod input;
 mod live;
 mod store;
@@ -31,6 +32,10 @@ pub use store::{Outcome, store};
 pub const MAX_QUARANTINED_KEPT: usize = 50;
 /// How much of a reason is kept, in characters.
 const MAX_REASON_CHARS: usize = 300;
+/// The reason of an element whose symbol nobody planned: a venue may not open series and documents of its own.
+const UNPLANNED: &str = "unplanned";
+/// How much of a symbol is kept, in characters.
+const MAX_SYMBOL_CHARS: usize = 40;
 
 /// An element of a frame that was not stored, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +45,7 @@ pub struct QuarantinedFrame {
     /// What it is about, where that can be told.
     pub symbol: Option<String>,
     /// `malformed: …`, `invalid_bar: …`, `invalid_quote: …`, `invalid_trade: …`, `clock_skew`, `off_grid`, `market_closed` or
-    /// `absurd_jump: …`.
+    /// `absurd_jump: …`, or `unplanned`.
     pub reason: String,
 }
 
@@ -160,11 +165,7 @@ impl Batch {
     fn named(&mut self, place: usize, symbol: &str, names: &Names) -> Option<Instrument> {
         let instrument = names.instrument(symbol);
         if instrument.is_none() {
-            self.quarantine(
-                place,
-                Some(symbol),
-                "malformed: the symbol is no instrument's name",
-            );
+            self.quarantine(place, Some(symbol), UNPLANNED);
         }
         instrument
     }
@@ -175,7 +176,7 @@ impl Batch {
         if self.quarantined.len() < MAX_QUARANTINED_KEPT {
             self.quarantined.push(QuarantinedFrame {
                 frame,
-                symbol: symbol.map(str::to_owned),
+                symbol: symbol.map(|symbol| symbol.chars().take(MAX_SYMBOL_CHARS).collect()),
                 reason: reason.chars().take(MAX_REASON_CHARS).collect(),
             });
         }
@@ -192,6 +193,7 @@ fn rules(
         timeframe,
         calendar: calendar(instrument, settings),
         days_begin_in_utc: venue == Venue::Binance,
+        stored_open_ms: None,
         max_jump: settings.max_bar_jump,
     }
 }
@@ -206,14 +208,16 @@ fn elements(venue: Venue, text: &[u8]) -> Vec<Result<Frame, VenueError>> {
     }
 }
 
-/// Instruments by the venue's symbols: those of the plan. Any other symbol names itself.
+/// Instruments by the venue's symbols: those of the plan and of the variables.
 #[derive(Debug)]
 struct Names(BTreeMap<String, Instrument>);
 
 impl Names {
     fn new(venue: Venue, plan: &Plan, settings: &Settings) -> Self {
         let planned = [&plan.daily_bars, &plan.intraday_trades];
-        let instruments = planned.into_iter().flatten().flat_map(|bars| &bars.symbols);
+        let planned = planned.into_iter().flatten().flat_map(|bars| &bars.symbols);
+        let configured = settings.daily_bars.iter().chain(&settings.instruments);
+        let instruments = configured.chain(planned);
         let named = instruments.filter_map(|instrument| {
             let symbol = venue.symbol(instrument, settings).ok()?;
             Some((symbol, instrument.clone()))
@@ -222,7 +226,6 @@ impl Names {
     }
 
     fn instrument(&self, symbol: &str) -> Option<Instrument> {
-        let planned = self.0.get(symbol).cloned();
-        planned.or_else(|| symbol.parse().ok())
+        self.0.get(symbol).cloned()
     }
 }

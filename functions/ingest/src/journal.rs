@@ -157,6 +157,9 @@ pub struct Record {
     /// Whether the last good bars stand for what no source gave.
     #[serde(default)]
     pub stale: bool,
+    /// A venue's budget kept series from being asked for: not before this instant, in Unix milliseconds.
+    #[serde(default)]
+    pub not_before_ms: Option<i64>,
     /// What failed first.
     pub error: Option<String>,
 }
@@ -180,6 +183,7 @@ impl Record {
             recovery_attempts: 0,
             failover: Vec::new(),
             stale: false,
+            not_before_ms: None,
             error: None,
         }
     }
@@ -279,12 +283,6 @@ impl Found {
             state: Some(state),
             revision: Some(stored.revision),
         })
-    }
-
-    /// The instant before which the venue asked for no request, if that is still to come at `now_ms`.
-    pub fn must_wait_until(&self, now_ms: i64) -> Option<i64> {
-        let until = self.state.as_ref()?.not_before_ms?;
-        (now_ms < until).then_some(until)
     }
 
     /// What was remembered.

@@ -18,7 +18,7 @@ pub const MAX_EVENTS_KEPT: usize = 1_000;
 /// The longest name, country or importance that is kept, in characters.
 const MAX_TEXT_CHARS: usize = 120;
 /// How long events are not asked for again, in milliseconds; a quarter of it after a failure.
-const EVERY_MS: i64 = 900_000;
+pub const EVERY_MS: i64 = 900_000;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

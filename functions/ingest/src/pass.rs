@@ -80,6 +80,8 @@ pub struct SeriesRun {
     pub served_by: Option<String>,
     /// Bars that were not stored.
     pub quarantined: Vec<Quarantined>,
+    /// Whether bars were stored before the newest, so that what is known of the lookback is to be read anew.
+    pub has_older_bars: bool,
 }
 
 /// What a run may still read, of all passes together.
@@ -160,6 +162,7 @@ impl<'a, P: Ports> Pass<'a, P> {
                 timeframe: series.shape.timeframe,
                 calendar: series.shape.calendar,
                 days_begin_in_utc: venue == Venue::Binance,
+                stored_open_ms: series.known.newest_open_time_ms,
                 max_jump: self.settings.max_bar_jump,
             };
             let name = series.instrument.as_str();
@@ -276,11 +279,11 @@ impl<'a, P: Ports> Pass<'a, P> {
                 self.queue.borrow_mut().push_front(job);
                 self.stop_with(Stop::RateLimited(not_before_ms));
             }
-            error if error.is_transient() => {
+            error if error.is_transient() || error.is_of_source() => {
                 self.source_failed(job, StageError::Unavailable(text));
             }
-            // One symbol that the venue does not have must not keep the others from being asked for.
-            VenueError::Refused { .. } if job.members.len() > 1 => {
+            // One symbol that the venue does not have, or one bar that is none, must not keep the others from being asked for.
+            error if error.is_of_symbol() && job.members.len() > 1 => {
                 let mut queue = self.queue.borrow_mut();
                 for half in job.halves() {
                     queue.push_back(half);
@@ -353,49 +356,71 @@ impl<'a, P: Ports> Pass<'a, P> {
         member.poll.stored(appended);
         let mut series = self.series[member.index].borrow_mut();
         let shape = series.shape;
+        let (first_ms, last_ms) = (columns.open_time_ms.first(), columns.open_time_ms.last());
+        series.has_older_bars |=
+            appended.inserted > 0 && first_ms < series.known.newest_open_time_ms.as_ref();
         series.known.observe(&columns, &shape);
+        if let Some(last_ms) = last_ms.filter(|_| !member.poll.fills_a_gap()) {
+            series.known.filled_to(*last_ms);
+            if appended.rows() > 0 {
+                series.known.given_by(&self.source.to_string());
+            }
+        }
         Ok(())
     }
 
     fn finish(&self, job: Job) {
         let source = self.source.to_string();
         let now_ms = self.now_ms;
-        self.end(job, |series, tally| {
-            let rows = tally.appended.rows();
-            series
-                .known
-                .answered(&source, rows, tally.is_behind, now_ms);
+        self.end(job, |series, tally, fills_a_gap| {
+            // A gap says nothing of whether there is more behind the newest bar.
+            if !fills_a_gap {
+                let rows = tally.appended.rows();
+                series
+                    .known
+                    .answered(&source, rows, tally.is_behind, now_ms);
+            }
             series.served_by = Some(source.clone());
             series.progress = Progress::Done;
         });
     }
 
     fn fail(&self, job: Job, error: &StageError) {
-        self.end(job, |series, _| {
+        self.end(job, |series, _, _| {
             series.progress = Progress::Failed(error.clone());
         });
     }
 
     fn leave(&self, job: Job) {
-        self.end(job, |series, _| {
-            series.known.is_behind = true;
+        self.end(job, |series, _, fills_a_gap| {
+            series.known.is_behind |= !fills_a_gap;
             series.progress = Progress::Left;
         });
     }
 
-    fn end(&self, job: Job, how: impl Fn(&mut SeriesRun, Tally)) {
+    /// The budget of the venue ended it. Where pages came there are more.
+    fn limit(&self, job: Job) {
+        self.end(job, |series, tally, fills_a_gap| {
+            series.known.is_behind |= !fills_a_gap && tally.pages > 0;
+            series.progress = Progress::RateLimited;
+        });
+    }
+
+    /// Ends series: `how` is told what came, and whether it was to fill a gap.
+    fn end(&self, job: Job, how: impl Fn(&mut SeriesRun, Tally, bool)) {
         for member in job.members {
+            let fills_a_gap = member.poll.fills_a_gap();
             let (tally, quarantined) = member.poll.finish();
             let mut series = self.series[member.index].borrow_mut();
-            series
-                .known
-                .quarantine(tally.quarantined, quarantined.last());
+            series.known.quarantine(tally.quarantined, &quarantined);
             series.tally.pages = series.tally.pages.saturating_add(tally.pages);
             series.tally.appended.add(tally.appended);
             series.tally.quarantined = series.tally.quarantined.saturating_add(tally.quarantined);
-            series.tally.is_behind = tally.is_behind;
+            if !fills_a_gap {
+                series.tally.is_behind = tally.is_behind;
+            }
             series.quarantined.extend(quarantined);
-            how(&mut series, tally);
+            how(&mut series, tally, fills_a_gap);
         }
     }
 
@@ -415,9 +440,7 @@ impl<'a, P: Ports> Pass<'a, P> {
         for job in rest {
             match &stop {
                 Some(Stop::Source(error) | Stop::Store(error)) => self.fail(job, error),
-                Some(Stop::RateLimited(_)) => {
-                    self.end(job, |series, _| series.progress = Progress::RateLimited);
-                }
+                Some(Stop::RateLimited(_)) => self.limit(job),
                 None => self.leave(job),
             }
         }

@@ -17,6 +17,9 @@ pub const MAX_QUARANTINED_KEPT: usize = 50;
 /// How far ahead of ours a venue's clock may be, in milliseconds, before a bar of it counts as one of the future.
 pub const MAX_CLOCK_SKEW_MS: i64 = 5_000;
 
+/// How the reason of a bar begins that was put aside for a jump.
+pub const ABSURD_JUMP: &str = "absurd_jump";
+
 /// A bar that was not stored, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
@@ -28,6 +31,13 @@ pub struct Quarantined {
     pub reason: String,
 }
 
+impl Quarantined {
+    /// Whether it was put aside for a jump.
+    pub fn is_jump(&self) -> bool {
+        self.reason.starts_with(ABSURD_JUMP)
+    }
+}
+
 /// What bars of a series have to keep to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
@@ -37,6 +47,9 @@ pub struct Rules {
     pub calendar: Calendar,
     /// Whether bars of a day and more open at midnight in UTC; shorter ones open at multiples of their length anywhere.
     pub days_begin_in_utc: bool,
+    /// When a bar of the series opened that is stored, in Unix milliseconds: bars of a day and more open at the same time of the
+    /// day, to within the hour of daylight saving. None: there is none.
+    pub stored_open_ms: Option<i64>,
     /// From what distance on a bar jumps, as a fraction of the close before it. None: it is not looked at.
     pub max_jump: Option<Decimal>,
 }
@@ -46,7 +59,7 @@ pub struct Rules {
 pub struct Range {
     /// From the bar on that opens then, in Unix milliseconds. None: the venue's most recent page.
     pub start_time_ms: Option<i64>,
-    /// Up to the bar that opens then. None: to the newest.
+    /// Up to the bar that opens then: it is a gap between stored bars. None: to the newest.
     pub end_time_ms: Option<i64>,
     /// The close of the bar before, or of the one at the start, that jumps are measured from.
     pub reference: Option<Decimal>,
@@ -92,6 +105,19 @@ impl SeriesPoll {
             quarantined: Vec::new(),
             tally: Tally::default(),
         }
+    }
+
+    /// Whether it asks for bars that are missing between others, and not for what is newer than all of them.
+    pub fn fills_a_gap(&self) -> bool {
+        self.range.end_time_ms.is_some()
+    }
+
+    /// Goes on behind what came so far, where the pages that it came in are asked for in another way.
+    pub fn go_on(&mut self) {
+        let next = self
+            .newest_seen_ms
+            .and_then(|newest| newest.checked_add(self.rules.timeframe.millis()));
+        self.range.start_time_ms = self.range.start_time_ms.max(next);
     }
 
     /// What the next page is to hold. None: the series is done for this run.

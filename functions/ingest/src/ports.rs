@@ -37,6 +37,22 @@ pub enum FetchError {
     TooLarge(usize),
 }
 
+/// The longest that the answer to one request may take, in milliseconds: a source that drips must not use up the run.
+pub const MAX_REQUEST_MS: f64 = 5_000.0;
+/// After so long a run reads no answer to its end any more, in milliseconds: below the manifest's `deadline` of 30 s.
+pub const MAX_FETCHING_MS: f64 = 25_000.0;
+
+/// Why an answer is not waited for any longer: its request began so many milliseconds ago, and the run. None: it is.
+pub fn overdue(request_ms: f64, run_ms: f64) -> Option<FetchError> {
+    let is_overdue = request_ms > MAX_REQUEST_MS || run_ms > MAX_FETCHING_MS;
+    is_overdue.then(|| {
+        FetchError::Unavailable(format!(
+            "the answer is not whole after {:.1} s",
+            request_ms / 1_000.0
+        ))
+    })
+}
+
 /// What an append of bars changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Appended {
@@ -88,4 +104,25 @@ pub trait Ports: Documents + MarketData {
     fn now_ms(&self) -> i64;
     /// How long the run has taken so far, in milliseconds; always more than zero.
     fn elapsed_ms(&self) -> f64;
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::pass::MAX_ASKING_MS;
+
+    #[test]
+    fn an_answer_that_drips_is_given_up_after_five_seconds_and_long_before_the_run_ends() {
+        assert_eq!(overdue(MAX_REQUEST_MS, MAX_FETCHING_MS), None);
+        for (request_ms, run_ms) in [(5_001.0, 5_001.0), (10.0, 25_001.0)] {
+            assert!(matches!(
+                overdue(request_ms, run_ms),
+                Some(FetchError::Unavailable(_))
+            ));
+        }
+        const { assert!(MAX_ASKING_MS + MAX_REQUEST_MS <= MAX_FETCHING_MS) };
+    }
 }

@@ -94,14 +94,6 @@ pub async fn poll(
     run: Run<'_>,
 ) -> Result<Ended, StageError> {
     let found = Found::read(ports.get(state_key()).await?).map_err(StageError::Internal)?;
-    if let Some(not_before_ms) = found.must_wait_until(run.scheduled_at_ms)
-        && settings.sources.len() == 1
-    {
-        return Ok(Ended {
-            how: Polled::RateLimited { not_before_ms },
-            events: vec![],
-        });
-    }
     let document = ports.get(plan::key()).await?;
     let body = document.as_ref().map(|document| document.body.as_str());
     let (plan, halted) = match Plan::read(settings, body) {
@@ -182,6 +174,7 @@ impl<'a, P: Ports> Work<'a, P> {
             tally: Tally::default(),
             served_by: None,
             quarantined: vec![],
+            has_older_bars: false,
         }
     }
 

@@ -31,6 +31,8 @@ const MAX_TEXT_BYTES: usize = 160;
 pub const MAX_ERROR_BYTES: usize = 240;
 /// The longest text that is kept of why a series is as it is, in bytes.
 const MAX_WHY_BYTES: usize = 240;
+/// Of how many bars that were put aside for a jump it is remembered when they open: the latest.
+const MAX_PUT_ASIDE: usize = 4;
 
 /// `text`, cut to so many bytes.
 pub fn cut(text: &str, bytes: usize) -> String {
@@ -59,6 +61,10 @@ pub struct Known {
     /// When the newest stored bar opens, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newest_open_time_ms: Option<i64>,
+    /// Up to which stored bar polling brought the series in without leaving anything out, by when that bar opens, in Unix
+    /// milliseconds. A bar that somebody else stored moves it on only if it is the very next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filled_to_ms: Option<i64>,
     /// When the bar after it will have closed, in Unix milliseconds: from then on the series is behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at_ms: Option<i64>,
@@ -105,6 +111,9 @@ pub struct Known {
     /// The last of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_quarantined: Option<Quarantined>,
+    /// When bars open that were put aside for a jump, in Unix milliseconds; the latest four. They are no gap to be filled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub put_aside_ms: Vec<i64>,
     /// Whether the source has more than was asked for.
     pub is_behind: bool,
     /// When missing bars were last asked for again, in Unix milliseconds.
@@ -117,8 +126,15 @@ impl Known {
     pub fn is_due(&self, shape: &Shape, now_ms: i64) -> bool {
         self.is_behind
             || self
-                .next_due_ms(shape)
+                .next_wanted_ms(shape)
                 .is_none_or(|due_ms| due_ms <= now_ms)
+    }
+
+    /// When the bar after the last one without anything left out will have closed, in Unix milliseconds. None: there is none.
+    fn next_wanted_ms(&self, shape: &Shape) -> Option<i64> {
+        let filled_ms = self.filled_to_ms?.min(self.newest_open_time_ms?);
+        let next = shape.calendar.next_open_ms(shape.timeframe, filled_ms);
+        Some(shape.timeframe.close_time_ms(next))
     }
 
     /// Whether it is to be left alone, since it failed lately.
@@ -133,7 +149,16 @@ impl Known {
         let lately = self
             .recovered_at_ms
             .is_some_and(|at| now_ms.saturating_sub(at).abs() < GAP_RETRY_MS);
-        !self.gaps.is_empty() && !lately
+        self.gap_range().is_some() && !lately
+    }
+
+    /// Gaps in which more is missing than what was put aside for a jump.
+    fn fillable_gaps(&self) -> impl DoubleEndedIterator<Item = &Gap> {
+        self.gaps.iter().filter(|gap| {
+            let is_in = |opens: &&i64| (gap.from_ms..gap.to_ms).contains(*opens);
+            let aside = self.put_aside_ms.iter().filter(is_in).count();
+            gap.missing > aside as u64
+        })
     }
 
     /// When the bar after the newest will have closed, in Unix milliseconds. None: there is no bar.
@@ -167,19 +192,36 @@ impl Known {
         }
     }
 
-    /// Where the gaps are, from the first missing bar to the last.
+    /// Where the gaps are that can be filled, from the first missing bar to the bar behind the last. The stored close before it is for the
+    /// caller to look up.
     pub fn gap_range(&self) -> Option<Range> {
         Some(Range {
-            start_time_ms: Some(self.gaps.first()?.from_ms),
-            end_time_ms: Some(self.gaps.last()?.to_ms),
+            start_time_ms: Some(self.fillable_gaps().next()?.from_ms),
+            end_time_ms: Some(self.fillable_gaps().next_back()?.to_ms),
             reference: None,
         })
+    }
+
+    /// A source gave the newest bar.
+    pub fn given_by(&mut self, source: &str) {
+        self.source = Some(cut(source, MAX_TEXT_BYTES));
+    }
+
+    /// Whether the newest bar was given by another source than this one.
+    pub fn is_of_another(&self, source: &str) -> bool {
+        let ours = cut(source, MAX_TEXT_BYTES);
+        self.source.as_ref().is_some_and(|theirs| *theirs != ours)
+    }
+
+    /// Notes up to which bar polling brought the series in.
+    pub fn filled_to(&mut self, open_time_ms: i64) {
+        self.filled_to_ms = self.filled_to_ms.max(Some(open_time_ms));
     }
 
     /// A source answered, whatever it had.
     pub fn answered(&mut self, source: &str, rows: u32, is_behind: bool, now_ms: i64) {
         if rows > 0 || self.source.is_none() {
-            self.source = Some(cut(source, MAX_TEXT_BYTES));
+            self.given_by(source);
         }
         self.answered_at_ms = Some(now_ms);
         self.failures = 0;
@@ -196,10 +238,17 @@ impl Known {
         self.error = Some(cut(why, MAX_ERROR_BYTES));
     }
 
-    /// Bars were quarantined.
-    pub fn quarantine(&mut self, count: u32, last: Option<&Quarantined>) {
+    /// Bars were quarantined: so many, and of the first of them what they are.
+    pub fn quarantine(&mut self, count: u32, bars: &[Quarantined]) {
         self.quarantined = self.quarantined.saturating_add(u64::from(count));
-        if let Some(last) = last {
+        for bar in bars.iter().filter(|bar| bar.is_jump()) {
+            if !self.put_aside_ms.contains(&bar.open_time_ms) {
+                self.put_aside_ms.push(bar.open_time_ms);
+            }
+        }
+        let surplus = self.put_aside_ms.len().saturating_sub(MAX_PUT_ASIDE);
+        self.put_aside_ms.drain(..surplus);
+        if let Some(last) = bars.last() {
             self.last_quarantined = Some(Quarantined {
                 reason: cut(&last.reason, MAX_TEXT_BYTES),
                 ..last.clone()

@@ -93,7 +93,7 @@ impl fmt::Display for Source {
 pub enum Backfill {
     /// At the venue's first bar.
     Earliest,
-    /// With the venue's most recent page.
+    /// Where the series' lookback begins.
     Latest,
     /// At this instant, in Unix milliseconds.
     From(i64),

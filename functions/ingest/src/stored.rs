@@ -116,6 +116,7 @@ fn found(
             tally: Tally::default(),
             served_by: None,
             quarantined: vec![],
+            has_older_bars: false,
         }
     });
     series.collect()

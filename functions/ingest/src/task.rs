@@ -186,10 +186,14 @@ pub fn framed(outcome: frames::Outcome) -> Report {
         labels: vec![],
         value: count(field),
     });
+    let outcome_of_run = match outcome.held {
+        Some(_) => Outcome::Hold,
+        None => Outcome::Success,
+    };
     Report {
-        outcome: Outcome::Success,
-        reason: None,
-        events: Vec::new(),
+        outcome: outcome_of_run,
+        reason: outcome.held,
+        events: outcome.events,
         spans: Vec::new(),
         metrics: metrics
             .into_iter()

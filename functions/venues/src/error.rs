@@ -90,6 +90,29 @@ impl VenueError {
             _ => false,
         }
     }
+
+    /// Whether any other request would meet the same: the venue knows the keys, the account or the place not.
+    pub const fn is_of_source(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: 401 | 403 | 451,
+                ..
+            }
+        )
+    }
+
+    /// Whether one symbol of several may be the reason: one that the venue does not have, or an element that cannot be read.
+    pub const fn is_of_symbol(&self) -> bool {
+        matches!(
+            self,
+            Self::Field { .. }
+                | Self::Refused {
+                    status: 400 | 404 | 422,
+                    ..
+                }
+        )
+    }
 }
 
 /// The body of an answer with status 200.

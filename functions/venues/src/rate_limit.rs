@@ -154,9 +154,12 @@ impl Budget {
     /// # Errors
     /// When it can be sent, and why not now.
     pub fn may_send(&self, weight: u32, now_ms: i64) -> Result<(), NotBefore> {
-        if let Some(not_before_ms) = self.not_before_ms.filter(|instant| *instant > now_ms) {
+        // An instant that is further away than any wait was written by a clock that was ahead.
+        let farthest_ms = after_seconds(now_ms, MAX_RETRY_AFTER_SECONDS);
+        let is_believed = |instant: &i64| *instant > now_ms && *instant <= farthest_ms;
+        if let Some(not_before_ms) = self.not_before_ms.filter(is_believed) {
             return Err(NotBefore {
-                not_before_ms: not_before_ms.min(after_seconds(now_ms, MAX_RETRY_AFTER_SECONDS)),
+                not_before_ms,
                 cause: Cause::VenueAsked,
             });
         }

@@ -43,6 +43,16 @@ pub enum PlanError {
         /// The cause.
         source: VenueError,
     },
+    /// Its credentials could be read on the way.
+    #[error(
+        "feed `{feed}` (line {line} of the manifest): its credentials go over `wss`, or over `ws` to loopback alone"
+    )]
+    InClear {
+        /// The feed's name.
+        feed: String,
+        /// Its line in the manifest, from 1.
+        line: usize,
+    },
     /// The venue cannot stream what is asked for.
     #[error("feed `{feed}` (line {line} of the manifest): {detail}")]
     Unserved {

@@ -1,5 +1,6 @@
 //! One message of the venue taken apart: what goes to the stage, and what is for the host.
 
+use bulkhead_kernel::timeframe::Timeframe;
 use bulkhead_manifest::FeedVenue;
 use bulkhead_venues::frame::{Control, Frame as VenueFrame, MAX_ELEMENTS};
 use bulkhead_venues::{VenueError, alpaca, binance};
@@ -11,8 +12,10 @@ pub const MAX_MESSAGE_BYTES: usize = 160 * 1024;
 /// What a frame holds, as far as the queue cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A bar.
+    /// A bar that has closed.
     Bar,
+    /// What there is so far of a bar of this length, which a newer one of its symbol and length may replace.
+    OpenBar(Timeframe),
     /// A trade.
     Trade,
     /// A quote, which a newer one of its symbol may replace.
@@ -32,6 +35,26 @@ pub(crate) struct Frame {
     pub json: String,
     /// When it came, in Unix milliseconds.
     pub received_at_ms: i64,
+}
+
+/// What the venue says again and again, each time in place of what it said before.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Renewed {
+    /// A symbol's quote.
+    Quote(String),
+    /// A symbol's open bar of one length.
+    OpenBar(String, Timeframe),
+}
+
+impl Frame {
+    /// What a newer one takes the place of. None: it is said once, and must reach the stage.
+    pub fn renewed(&self) -> Option<Renewed> {
+        match self.kind {
+            Kind::Quote => Some(Renewed::Quote(self.symbol.clone())),
+            Kind::OpenBar(timeframe) => Some(Renewed::OpenBar(self.symbol.clone(), timeframe)),
+            Kind::Bar | Kind::Trade | Kind::Unreadable => None,
+        }
+    }
 }
 
 /// A part of a message.
@@ -74,7 +97,15 @@ fn alone(element: &str, received_at_ms: i64) -> Part {
 
 fn part(frame: Result<VenueFrame, VenueError>, text: &str, received_at_ms: i64) -> Part {
     let (kind, symbol) = match frame {
-        Ok(VenueFrame::Bar { symbol, .. }) => (Kind::Bar, symbol),
+        Ok(VenueFrame::Bar {
+            symbol,
+            timeframe,
+            is_closed,
+            ..
+        }) => match is_closed {
+            true => (Kind::Bar, symbol),
+            false => (Kind::OpenBar(timeframe), symbol),
+        },
         Ok(VenueFrame::Trade { symbol, .. }) => (Kind::Trade, symbol),
         Ok(VenueFrame::Quote { symbol, .. }) => (Kind::Quote, symbol),
         Ok(VenueFrame::Control(control)) => return Part::Control(control),
@@ -124,6 +155,20 @@ mod tests {
         for text in [QUOTE, wrapped.as_str()] {
             let expect = vec![(Kind::Quote, "BTCUSDT".to_owned())];
             assert_eq!(kinds(FeedVenue::Binance, text), expect);
+        }
+    }
+
+    #[test]
+    fn a_bar_is_open_until_the_venue_says_that_it_has_closed() {
+        for (is_closed, expect) in [
+            (true, Kind::Bar),
+            (false, Kind::OpenBar("1m".parse().unwrap())),
+        ] {
+            let text = format!(
+                r#"{{"e":"kline","s":"BTCUSDT","k":{{"t":1767225600000,"i":"1m","o":"1","h":"2","l":"1","c":"2","v":"3","x":{is_closed}}}}}"#
+            );
+            let expect = vec![(expect, "BTCUSDT".to_owned())];
+            assert_eq!(kinds(FeedVenue::Binance, &text), expect);
         }
     }
 

@@ -6,8 +6,8 @@
 //!
 //! - **Connecting** goes through the egress gate: the URL is judged against the component's rules for `ws` and `wss`, the
 //!   name resolved once, and the very address that was checked is dialled.
-//! - **Nothing is silently lost.** A bar or a trade waits until it is taken; when the queue is full of those, the socket is
-//!   not read. Only a quote that a newer one of its symbol follows may be left out, and is counted.
+//! - **Nothing is silently lost.** A closed bar or a trade waits until it is taken; when the queue is full of those, the
+//!   socket is not read. Only a quote or an open bar that a newer one follows may be left out, and is counted.
 //! - **A batch that the stage does not take is kept** at the head and tried again, whatever comes behind it.
 //! - **A connection that was lost is made again** after a pause that doubles up to a minute, of which all is left to
 //!   chance; each one that stands asks `ingest` for a poll, which fills the gap.

@@ -1,7 +1,7 @@
 //! What has come and was not handed over yet: bounded in frames and in bytes.
 //!
-//! When it is full, the oldest quote that a newer one of its symbol follows makes room. Nothing else ever does: with no
-//! such quote, whoever puts in waits, and reads no further meanwhile.
+//! When it is full, the oldest quote or open bar that a newer one follows makes room. Nothing else ever does: with none of
+//! these, whoever puts in waits, and reads no further meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::frame::{Frame, Kind};
+use crate::frame::{Frame, Kind, Renewed};
 use crate::timer::Timer;
 
 /// The most bytes that wait. Frames are small, but a venue that sends large ones must not fill the memory.
@@ -32,6 +32,8 @@ pub(crate) struct QueueCounts {
     pub in_flight: usize,
     /// Quotes that made room for newer ones.
     pub replaced_quotes: u64,
+    /// Open bars that made room for newer ones.
+    pub replaced_bars: u64,
     /// Times that the socket was not read because there was no room.
     pub backpressure_waits: u64,
 }
@@ -49,9 +51,9 @@ struct State {
     frames: BTreeMap<u64, Frame>,
     next: u64,
     bytes: usize,
-    /// The place of the newest quote of each symbol.
-    newest_quotes: HashMap<String, u64>,
-    /// The places of quotes that a newer one of their symbol follows.
+    /// The place of the newest quote of each symbol, and of its newest open bar of each length.
+    newest: HashMap<Renewed, u64>,
+    /// The places of those that a newer one follows.
     superseded: BTreeSet<u64>,
     counts: QueueCounts,
     is_closed: bool,
@@ -87,8 +89,7 @@ impl FrameQueue {
                 state.counts.backpressure_waits += u64::from(is_first_try);
                 return Err(frame);
             };
-            state.remove(oldest);
-            state.counts.replaced_quotes += 1;
+            state.replace(oldest);
         }
         state.insert(frame);
         drop(state);
@@ -162,11 +163,11 @@ impl State {
             || (self.frames.len() < bound && self.bytes + frame.json.len() <= MAX_QUEUE_BYTES)
     }
 
-    /// The oldest quote for which a newer one is there, or comes with this frame.
+    /// The oldest quote or open bar for which a newer one is there, or comes with this frame.
     fn oldest_replaceable(&self, frame: &Frame) -> Option<u64> {
-        let own = (frame.kind == Kind::Quote)
-            .then(|| self.newest_quotes.get(&frame.symbol))
-            .flatten();
+        let own = frame
+            .renewed()
+            .and_then(|renewed| self.newest.get(&renewed));
         self.superseded
             .first()
             .into_iter()
@@ -179,28 +180,34 @@ impl State {
         let place = self.next;
         self.next += 1;
         self.bytes += frame.json.len();
-        if frame.kind == Kind::Quote
-            && let Some(before) = self.newest_quotes.insert(frame.symbol.clone(), place)
+        if let Some(renewed) = frame.renewed()
+            && let Some(before) = self.newest.insert(renewed, place)
         {
             self.superseded.insert(before);
         }
         self.frames.insert(place, frame);
     }
 
-    fn remove(&mut self, place: u64) {
-        if let Some(frame) = self.frames.remove(&place) {
-            self.forget(place, &frame);
+    /// Takes out what a newer one follows, and counts it.
+    fn replace(&mut self, place: u64) {
+        let Some(frame) = self.frames.remove(&place) else {
+            return;
+        };
+        self.forget(place, &frame);
+        match frame.kind {
+            Kind::OpenBar(_) => self.counts.replaced_bars += 1,
+            _ => self.counts.replaced_quotes += 1,
         }
     }
 
     /// Takes a frame that has left out of what is known about the others.
     fn forget(&mut self, place: u64, frame: &Frame) {
         self.bytes -= frame.json.len();
-        if frame.kind == Kind::Quote
+        if let Some(renewed) = frame.renewed()
             && !self.superseded.remove(&place)
-            && self.newest_quotes.get(&frame.symbol) == Some(&place)
+            && self.newest.get(&renewed) == Some(&place)
         {
-            self.newest_quotes.remove(&frame.symbol);
+            self.newest.remove(&renewed);
         }
     }
 

@@ -51,6 +51,7 @@ pub(crate) struct Counters {
     pub reconnects: u64,
     pub disconnects: u64,
     pub replaced_quotes: u64,
+    pub replaced_bars: u64,
     pub backpressure_waits: u64,
 }
 
@@ -70,6 +71,7 @@ impl Counters {
             reconnects,
             disconnects,
             replaced_quotes,
+            replaced_bars,
             backpressure_waits,
         } = other;
         self.quote_events += quote_events;
@@ -85,6 +87,7 @@ impl Counters {
         self.reconnects += reconnects;
         self.disconnects += disconnects;
         self.replaced_quotes += replaced_quotes;
+        self.replaced_bars += replaced_bars;
         self.backpressure_waits += backpressure_waits;
     }
 }
@@ -186,7 +189,7 @@ impl Status {
     pub fn received(&self, frame: &Frame) {
         let mut state = self.state();
         let counter = match frame.kind {
-            Kind::Bar => &mut state.counters.bar_events,
+            Kind::Bar | Kind::OpenBar(_) => &mut state.counters.bar_events,
             Kind::Trade => &mut state.counters.trade_events,
             Kind::Quote => &mut state.counters.quote_events,
             Kind::Unreadable => {
@@ -246,6 +249,7 @@ impl Status {
         let state = self.state();
         let counters = Counters {
             replaced_quotes: queue.replaced_quotes,
+            replaced_bars: queue.replaced_bars,
             backpressure_waits: queue.backpressure_waits,
             ..state.counters
         };

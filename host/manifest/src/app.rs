@@ -6,8 +6,8 @@ use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
 use crate::component::{Component, ReadComponent};
-use crate::header::check_unread;
 use crate::feed::FeedDeclaration;
+use crate::header::check_unread;
 use crate::names::check_kebab_id;
 use crate::problem::{Findings, Problems, Source, Span, quoted};
 use crate::references::check_references;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::condition::{Condition, read_when};
 use crate::header::{EgressHeader, read_headers, read_required};
 use crate::host::OutboundHost;
 use crate::names::did_you_mean;
@@ -22,6 +23,7 @@ const EGRESS_KEYS: &[&str] = &[
     "paths",
     "headers",
     "headers_required",
+    "when",
 ];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 /// The methods that change nothing (RFC 9110, section 9.2.1).
@@ -184,6 +186,8 @@ pub struct EgressRule<H = OutboundHost, V = VariableValue> {
     pub headers: Vec<EgressHeader<V>>,
     /// Whether a request is refused while one of the headers is empty.
     pub headers_required: bool,
+    /// With which variables' values the rule is on. Empty: with all.
+    pub when: Vec<Condition>,
     /// The line on which the rule begins, from 1.
     pub line: usize,
 }
@@ -237,6 +241,7 @@ impl EgressRule<Template, Template> {
         }
         let headers = read_headers(found, rule, variables);
         let headers_required = read_required(found, rule);
+        let when = read_when(found, rule, variables);
         let methods = methods
             .iter()
             .map(|method| method.value.to_owned())
@@ -248,6 +253,7 @@ impl EgressRule<Template, Template> {
             paths,
             headers: headers?,
             headers_required,
+            when: when?,
             line: found.line(&rule.span),
         })
     }

@@ -139,6 +139,14 @@ pub struct Feed {
     pub line: usize,
 }
 
+impl Feed {
+    /// Whether its credentials could be read on the way.
+    pub fn has_credentials_in_clear(&self) -> bool {
+        let has_credentials = self.key_id.is_some() || self.secret_key.is_some();
+        has_credentials && self.url.is_in_clear()
+    }
+}
+
 /// A feed as it is written, its templates not substituted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FeedDeclaration {

@@ -215,13 +215,8 @@ pub(crate) fn check_host(found: &mut Findings<'_>, host: &OutboundHost, written:
         );
         found.add_with_hint(&written.span, message, "name the venue's host");
     }
-    let is_loopback = match &host.host {
-        HostPattern::Name(name) => name == "localhost",
-        HostPattern::Address(address) => address.is_loopback(),
-        _ => false,
-    };
     let is_https = matches!(&host.scheme, SchemePattern::Exactly(scheme) if scheme == "https");
-    if !is_https && !is_loopback {
+    if !is_https && !host.is_loopback() {
         let message = format!(
             "the headers of the rule would go to {} in the clear",
             quoted(&written.text)

@@ -105,6 +105,15 @@ impl OutboundHost {
         }
     }
 
+    /// Whether this is the machine itself: `localhost`, or an address of loopback.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match &self.host {
+            HostPattern::Name(name) => name == "localhost",
+            HostPattern::Address(address) => address.is_loopback(),
+            _ => false,
+        }
+    }
+
     /// What must be written instead where Spin is to read this too. None: it can read it as it is.
     ///
     /// Spin takes the last colon for the one before the port, and knows no network in brackets.

@@ -11,11 +11,12 @@
 mod app;
 mod authority;
 mod component;
+mod condition;
 mod cron;
 mod documents;
 mod egress;
-mod header;
 mod feed;
+mod header;
 mod host;
 mod limits;
 mod names;
@@ -34,10 +35,11 @@ mod variable;
 
 pub use app::{App, MAX_MANIFEST_BYTES};
 pub use component::{Component, ComponentLines};
+pub use condition::Condition;
 pub use documents::{CollectionPattern, DocumentGrant, MarketDataGrant};
 pub use egress::{EgressClass, EgressRule, PathPattern};
-pub use header::EgressHeader;
 pub use feed::{Feed, FeedBatching, FeedChannel, FeedDeclaration, FeedUrl, FeedVenue, MAX_FEEDS};
+pub use header::EgressHeader;
 pub use host::{HostPattern, Network, OutboundHost, PortPattern, SchemePattern};
 pub use limits::Limits;
 pub use problem::{MAX_PROBLEMS, Problem, Problems};

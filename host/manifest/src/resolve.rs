@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::component::Component;
+use crate::condition::is_on;
 use crate::egress::{EgressClass, EgressRule, HostUse, resolve_host};
 use crate::feed::{FeedDeclaration, resolve_feeds};
 use crate::header::{check_host, resolve_headers};
@@ -73,25 +74,14 @@ fn resolve_component(
     let rules: Vec<Option<EgressRule>> = component
         .egress
         .iter()
-        .map(|rule| {
-            let host = resolve_template(found, &rule.host, values, HostUse::Egress)?;
-            let headers = resolve_headers(found, &rule.headers, values)?;
-            if !headers.is_empty() {
-                check_host(found, &host, &rule.host);
-            }
-            let (methods, paths) = (rule.methods.clone(), rule.paths.clone());
-            Some(EgressRule {
-                host,
-                class: rule.class,
-                methods,
-                paths,
-                headers,
-                headers_required: rule.headers_required,
-                line: rule.line,
-            })
-        })
+        .map(|rule| resolve_rule(found, rule, values))
         .collect();
     check_rules(found, component, &allowed, &rules);
+    // Hosts and rules agree whether a rule is on or off; from here on one that is off is none.
+    let rules: Vec<Option<EgressRule>> = rules
+        .into_iter()
+        .filter(|rule| rule.as_ref().is_none_or(|rule| is_on(&rule.when, values)))
+        .collect();
     let feeds = resolve_feeds(found, component, values, &variables, &rules);
 
     Component {
@@ -112,6 +102,28 @@ fn resolve_component(
         hosts_complete: component.hosts_complete,
         egress_complete: component.egress_complete,
     }
+}
+
+fn resolve_rule(
+    found: &mut Findings<'_>,
+    rule: &EgressRule<Template, Template>,
+    values: &Values,
+) -> Option<EgressRule> {
+    let host = resolve_template(found, &rule.host, values, HostUse::Egress)?;
+    let headers = resolve_headers(found, &rule.headers, values)?;
+    if !headers.is_empty() && is_on(&rule.when, values) {
+        check_host(found, &host, &rule.host);
+    }
+    Some(EgressRule {
+        host,
+        class: rule.class,
+        methods: rule.methods.clone(),
+        paths: rule.paths.clone(),
+        headers,
+        headers_required: rule.headers_required,
+        when: rule.when.clone(),
+        line: rule.line,
+    })
 }
 
 fn resolve_template(

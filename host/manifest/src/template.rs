@@ -2,7 +2,6 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::names::nearest;
 use crate::problem::{Findings, Span, quoted};
 use crate::section::Located;
 use crate::variable::{Values, Variables};
@@ -54,14 +53,10 @@ impl Template {
                 parts.push(Part::Literal(literal.to_owned()));
                 parts.push(Part::Variable(name.to_owned()));
             } else {
-                let hint = match nearest(name, variables.names()) {
-                    Some(known) => format!("did you mean `{known}`?"),
-                    None => "declare it under `[variables]`".to_owned(),
-                };
                 found.add_with_hint(
                     &text.span,
                     format!("the variable {} is not declared", quoted(name)),
-                    hint,
+                    variables.hint_for(name),
                 );
                 complete = false;
             }

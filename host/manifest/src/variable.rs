@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::names::{check_lower_snake_id, did_you_mean};
+use crate::names::{check_lower_snake_id, did_you_mean, nearest};
 use crate::problem::{Findings, Span, quoted};
 use crate::section::Section;
 
@@ -115,6 +115,14 @@ impl Variables {
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.declared.iter().map(String::as_str)
+    }
+
+    /// What to do about a name that is not declared.
+    pub(crate) fn hint_for(&self, name: &str) -> String {
+        match nearest(name, self.names()) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => "declare it under `[variables]`".to_owned(),
+        }
     }
 
     pub(crate) fn read(found: &mut Findings<'_>, root: &Section<'_>) -> Self {

@@ -338,6 +338,94 @@ fn no_component_can_read_what_goes_into_a_header() {
     assert_eq!(problems.as_slice()[0].line, 15);
 }
 
+/// A rule with headers that is on for one venue.
+fn conditional() -> App {
+    let text = CREDENTIALS
+        .replace(
+            "[variables]\n",
+            "[variables]\nvenue = { default = \"binance\" }\nmarket = { default = \"us\" }\n",
+        )
+        .replace(
+            "headers_required = true\n",
+            "headers_required = true\nwhen = { venue = \"alpaca\", market = \"us\" }\n",
+        );
+    App::parse("spin.toml", &text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn a_rule_is_there_only_while_each_of_its_conditions_holds_to_the_letter() {
+    let app = conditional();
+    let rules = |venue: &str, market: &str| {
+        let mut values = supplied("venue", venue);
+        values.insert("market".to_owned(), market.to_owned());
+        let app = app.resolve(&values).unwrap();
+        app.components["ingest"].egress.len()
+    };
+    assert_eq!(rules("alpaca", "us"), 2);
+    for (venue, market) in [
+        ("binance", "us"),
+        ("alpaca", "eu"),
+        ("", "us"),
+        ("Alpaca", "us"),
+        (" alpaca", "us"),
+    ] {
+        assert_eq!(rules(venue, market), 1, "{venue:?} {market:?}");
+    }
+}
+
+#[test]
+fn a_feed_cannot_connect_by_a_rule_that_is_off() {
+    let text = project_manifest().replace(
+        "paths = [\"/stream\", ",
+        "when = { market_data_feed_venue = \"alpaca\" }\npaths = [\"/stream\", ",
+    );
+    let problems = check(&text).unwrap_err();
+    assert!(
+        problems
+            .to_string()
+            .contains("no egress rule lets the feed"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn alpacas_keys_go_to_those_sources_alone_that_are_alpaca() {
+    let app = App::parse("spin.toml", &project_manifest()).unwrap();
+    for (main, fallback) in [
+        ("binance", "none"),
+        ("binance", "alpaca"),
+        ("alpaca", "binance"),
+        ("alpaca", "alpaca"),
+    ] {
+        let values = [
+            ("market_data_url", "https://main.example.com"),
+            ("market_data_venue", main),
+            ("fallback_market_data_url", "https://fallback.example.com"),
+            ("fallback_market_data_venue", fallback),
+            ("alpaca_key_id", "PK1"),
+            ("alpaca_secret_key", "hunter2"),
+        ];
+        let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let app = app.resolve(&BTreeMap::from(values)).unwrap();
+        let told: Vec<&str> = app.components["ingest"]
+            .egress
+            .iter()
+            .filter(|rule| !rule.headers.is_empty())
+            .map(|rule| rule.host.text.as_str())
+            .collect();
+        let sources = [
+            ("https://main.example.com", main),
+            ("https://fallback.example.com", fallback),
+        ];
+        let expect: Vec<&str> = sources
+            .into_iter()
+            .filter(|(_, venue)| *venue == "alpaca")
+            .map(|(host, _)| host)
+            .collect();
+        assert_eq!(told, expect, "{main} {fallback}");
+    }
+}
+
 #[test]
 fn what_goes_into_a_header_is_never_shown() {
     let app = App::parse("spin.toml", CREDENTIALS).unwrap();
@@ -392,12 +480,12 @@ fn the_projects_feed_is_read_in_full_and_is_off_until_it_is_turned_on() {
 #[test]
 fn a_feeds_credentials_reach_the_host_and_no_component_and_are_never_shown() {
     let app = App::parse("spin.toml", &project_manifest()).unwrap();
-    let mut values = supplied("market_data_feed_secret_key", "hunter2");
+    let mut values = supplied("alpaca_secret_key", "hunter2");
     for (name, value) in [
         ("market_data_feed_enabled", "1"),
         ("market_data_feed_venue", "alpaca"),
         ("market_data_feed_path", "/v2/iex"),
-        ("market_data_feed_key_id", "PK1"),
+        ("alpaca_key_id", "PK1"),
     ] {
         values.insert(name.to_owned(), value.to_owned());
     }

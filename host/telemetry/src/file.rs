@@ -125,28 +125,39 @@ impl EventFile {
         }
     }
 
-    /// Puts the file aside and begins a new one. After an error the full one stays, and nothing is added to it.
+    /// Puts the file aside and begins a new one. After an error nothing is added to the full one, and however often this
+    /// is tried again, no other is put aside for it.
     fn rotate(&mut self) -> Result<(), FileError> {
-        let rotate = || {
-            for number in (1..self.bounds.files).rev() {
-                let from = numbered(&self.path, number - 1);
-                match std::fs::rename(&from, numbered(&self.path, number)) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    result => result?,
-                }
-            }
-            if self.bounds.files == 1 {
-                std::fs::remove_file(&self.path)?;
-            }
-            open(&self.path)
-        };
-        self.file = rotate().map_err(|source| FileError::Rotate {
+        self.file = self.begin_anew().map_err(|source| FileError::Rotate {
             path: self.path.clone(),
             source,
         })?;
         self.bytes = 0;
         self.is_torn = false;
         Ok(())
+    }
+
+    /// The new file is there before an old one moves, so that nothing moves for one that cannot be opened.
+    fn begin_anew(&self) -> io::Result<File> {
+        let mut unnamed = self.path.as_os_str().to_owned();
+        unnamed.push(".new");
+        let unnamed = PathBuf::from(unnamed);
+        let file = open(&unnamed)?;
+        // One that a process left behind as it ended.
+        file.set_len(0)?;
+        // Up to the first name that is free: those beyond it have moved already, at an attempt that failed.
+        let mut last = 0;
+        while last + 1 < self.bounds.files && numbered(&self.path, last).try_exists()? {
+            last += 1;
+        }
+        for number in (1..=last).rev() {
+            std::fs::rename(
+                numbered(&self.path, number - 1),
+                numbered(&self.path, number),
+            )?;
+        }
+        std::fs::rename(&unnamed, &self.path)?;
+        Ok(file)
     }
 }
 

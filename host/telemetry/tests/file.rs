@@ -86,11 +86,7 @@ fn a_full_file_is_put_aside_and_the_oldest_goes() {
     for id in 0..14 {
         file.handle(&[event(id, "a", QUARTER)]).unwrap();
     }
-    let mut names: Vec<String> = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
+    let names = names(folder.path());
     assert_eq!(
         names,
         ["events.ndjson", "events.ndjson.1", "events.ndjson.2"]
@@ -101,6 +97,61 @@ fn a_full_file_is_put_aside_and_the_oldest_goes() {
     }
     let kept = read(&path, "", 100);
     assert_eq!(kept, ["4", "5", "6", "7", "8", "9", "10", "11", "12", "13"]);
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn while_no_new_file_can_be_opened_nothing_is_put_aside_and_nothing_goes() {
+    let (folder, path) = folder();
+    let mut file = open(&path, 3);
+    for id in 0..12 {
+        file.handle(&[event(id, "a", QUARTER)]).unwrap();
+    }
+    let kept = read(&path, "", 100);
+    let in_the_way = folder.path().join("events.ndjson.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    for id in 12..17 {
+        file.handle(&[event(id, "a", QUARTER)]).unwrap_err();
+    }
+    assert_eq!(read(&path, "", 100), kept);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    file.handle(&[event(17, "a", QUARTER)]).unwrap();
+    assert_eq!(
+        read(&path, "", 100),
+        [&kept[4..], &["17".to_owned()]].concat()
+    );
+    assert_eq!(
+        names(folder.path()),
+        ["events.ndjson", "events.ndjson.1", "events.ndjson.2"]
+    );
+}
+
+#[test]
+fn a_file_that_was_put_aside_before_its_successor_had_its_name_is_not_put_aside_again() {
+    let (folder, path) = folder();
+    let mut file = open(&path, 4);
+    for id in 0..12 {
+        file.handle(&[event(id, "a", QUARTER)]).unwrap();
+    }
+    // What is left where the last step fails: the old ones have moved, and none has the first name.
+    for number in [2, 1, 0] {
+        let name = |number: u32| match number {
+            0 => path.clone(),
+            _ => folder.path().join(format!("events.ndjson.{number}")),
+        };
+        std::fs::rename(name(number), name(number + 1)).unwrap();
+    }
+    file.handle(&[event(12, "a", QUARTER)]).unwrap();
+    let expect: Vec<String> = (0..13).map(|id: u32| id.to_string()).collect();
+    assert_eq!(read(&path, "", 100), expect);
 }
 
 #[test]

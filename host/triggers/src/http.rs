@@ -23,6 +23,6 @@ mod server;
 pub use events::MAX_EVENT_STREAMS;
 pub use route::{Route, RouteError};
 pub use server::{
-    Beside, Bounds, Health, HealthReport, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_HEADERS,
-    serve, serve_within,
+    Beside, Bounds, Health, HealthReport, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES,
+    MAX_HEADERS, serve, serve_within,
 };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bulkhead_evaluators::dimension::{Dimension, SliceResult};
 use bulkhead_evaluators::retention::{Found, Held};
 
+use crate::macro_events::Calendar;
 use crate::pass::{Progress, SeriesRun};
 use crate::state::MacroState;
 
@@ -87,8 +88,9 @@ fn earliest(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     }
 }
 
-/// What the store holds of each dimension of bars. The rows are those of the lookback: the store is not counted.
-pub fn held(series: &[&SeriesRun]) -> Vec<Found> {
+/// What the store holds of each planned dimension. The rows of bars are those of the lookback: the store is not counted.
+/// `macro_events`: as they are stored, if they are; none if they are not planned.
+pub fn held(series: &[&SeriesRun], macro_events: Option<Option<&Calendar>>) -> Vec<Found> {
     let mut found = vec![];
     for dimension in [Dimension::DailyBars, Dimension::IntradayTrades] {
         let of_dimension = series
@@ -124,5 +126,18 @@ pub fn held(series: &[&SeriesRun]) -> Vec<Found> {
             held: Ok(held),
         }));
     }
+    found.extend(macro_events.map(|stored| {
+        let events = stored.map_or(&[][..], |calendar| &calendar.events);
+        let ends = events.first().zip(events.last());
+        Found {
+            dimension: Dimension::MacroEvents,
+            table: "document macro_events/current".to_owned(),
+            held: Ok(ends.map(|(first, last)| Held {
+                rowcount: events.len() as u64,
+                earliest_ms: first.time_ms,
+                latest_ms: last.time_ms,
+            })),
+        }
+    }));
     found
 }

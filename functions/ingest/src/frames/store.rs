@@ -3,17 +3,20 @@
 
 use std::cell::RefCell;
 
+use bulkhead_kernel::assessment::history;
 use bulkhead_kernel::bar::{Bar, Columns};
 use bulkhead_kernel::instrument::Instrument;
-use bulkhead_kernel::stage::{BarsQuery, Document, Key, StageError, Write, read_body};
+use bulkhead_kernel::stage::{BarsQuery, Document, Event, Key, StageError, Write, read_body};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Batch, Input, LiveQuote, LiveTrade, LiveTrades, Series};
+use super::{Batch, Input, LiveQuote, LiveTrade, LiveTrades, Series, health};
 use crate::join;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
+use crate::poll::Rules;
 use crate::ports::{Appended, Ports};
-use crate::run::oldest;
+use crate::run::{VALIDATION_FAILED, oldest};
+use crate::series::{MAX_ERROR_BYTES, cut};
 use crate::settings::Settings;
 
 /// The most writes of one commit.
@@ -34,6 +37,10 @@ pub struct Outcome {
     pub output: Value,
     /// Bars that were inserted or updated.
     pub rows: u32,
+    /// Why nothing was taken, as a word: the plan is halted, or cannot be read.
+    pub held: Option<&'static str>,
+    /// What is told to the event bus.
+    pub events: Vec<Event>,
 }
 
 /// The body of `ingest/feed`.
@@ -42,6 +49,9 @@ struct FeedState {
     journal_documents: u32,
     last_journal_id: String,
     last_received_at_ms: i64,
+    /// When the feed was last graded, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    graded_at_ms: Option<i64>,
     feed: Value,
 }
 
@@ -49,18 +59,27 @@ fn state_key() -> Key {
     Key::new("ingest", "feed")
 }
 
-/// Stores a batch.
+/// Stores a batch, unless the plan forbids it: a plan that is halted or cannot be read halts feeds as it does polls, and the batch can
+/// be given again later.
 ///
 /// # Errors
 /// The store; the batch can be given again.
 pub async fn store(
     ports: &impl Ports,
     settings: &Settings,
-    plan: &Plan,
     input: &Input,
     run_id: &str,
 ) -> Result<Outcome, StageError> {
-    let mut batch = Batch::read(input, plan, settings);
+    let document = ports.get(plan::key()).await?;
+    let body = document.as_ref().map(|document| document.body.as_str());
+    let plan = match Plan::read(settings, body) {
+        Err(why) => return Ok(held(input, &why)),
+        Ok(Plan {
+            halted: Some(why), ..
+        }) => return Ok(held(input, &why)),
+        Ok(plan) => plan,
+    };
+    let mut batch = Batch::read(input, &plan, settings);
     let appended = bars(ports, &mut batch).await?;
     let mut writes = quotes(ports, &batch).await?;
     writes.extend(trades(ports, &batch).await?);
@@ -73,9 +92,8 @@ pub async fn store(
         "quarantined_count": batch.quarantined_count,
         "quarantined": batch.quarantined,
     });
-    if !batch.bars.is_empty() || batch.quarantined_count > 0 {
-        writes.extend(journal(ports, input, run_id, &output).await?);
-    }
+    let (kept, events) = keep(ports, (input, &batch), run_id, &output).await?;
+    writes.extend(kept);
     while !writes.is_empty() {
         let rest = writes.split_off(writes.len().min(MAX_WRITES));
         ports.commit(writes).await?;
@@ -84,7 +102,28 @@ pub async fn store(
     Ok(Outcome {
         output,
         rows: appended.rows(),
+        held: None,
+        events,
     })
+}
+
+/// The end of a batch that was not taken.
+fn held(input: &Input, why: &str) -> Outcome {
+    Outcome {
+        output: json!({
+            "status": "aborted",
+            "frames": input.frames.len(),
+            "bars": 0,
+            "trades": 0,
+            "quotes": 0,
+            "quarantined_count": 0,
+            "quarantined": [],
+            "error": cut(why, MAX_ERROR_BYTES),
+        }),
+        rows: 0,
+        held: Some(VALIDATION_FAILED),
+        events: vec![],
+    }
 }
 
 /// Appends the closed bars; those that jump away from what is stored are quarantined, and come again by polling.
@@ -142,6 +181,17 @@ async fn judged(
     };
     let stored = ports.read_bars(before).await?;
     let reference = stored.bar(0).map(|bar| bar.close);
+    let rules = Rules {
+        stored_open_ms: stored.open_time_ms.first().copied(),
+        ..series.rules
+    };
+    good.retain(|bar| {
+        let is_off_grid = rules.is_off_own_grid(bar.open_time_ms);
+        if let Some((frame, _)) = series.bars.get(&bar.open_time_ms).filter(|_| is_off_grid) {
+            aside.push((*frame, "off_grid".to_owned()));
+        }
+        !is_off_grid
+    });
     for (open_time_ms, reason) in series.rules.put_jumps_aside(&mut good, reference) {
         let frame = series
             .bars
@@ -201,24 +251,52 @@ async fn trades(ports: &impl Ports, batch: &Batch) -> Result<Vec<Write>, StageEr
     Ok(writes.into_inner())
 }
 
-fn readable<T: serde::de::DeserializeOwned>(document: Option<&Document>) -> Option<T> {
+pub(super) fn readable<T: serde::de::DeserializeOwned>(document: Option<&Document>) -> Option<T> {
     serde_json::from_str(&document?.body).ok()
 }
 
-/// The batch's document in the feed's journal, which keeps its newest [`MAX_JOURNAL_DOCUMENTS`].
-async fn journal(
+/// What is kept of a batch besides what it brought: its document in the journal, if it has news, and how good the feed is, if that
+/// is due. And what the event bus is told of it.
+async fn keep(
     ports: &impl Ports,
-    input: &Input,
+    (input, batch): (&Input, &Batch),
     run_id: &str,
     output: &Value,
-) -> Result<Vec<Write>, StageError> {
-    let id = format!("{:013}-{run_id}", input.received_at_ms.max(0));
+) -> Result<(Vec<Write>, Vec<Event>), StageError> {
     let stored = ports.get(state_key()).await?;
     let mut state: FeedState = stored
         .as_ref()
         .map(read_body)
         .transpose()?
         .unwrap_or_default();
+    let now_ms = input.received_at_ms;
+    let (mut writes, mut events) = (vec![], vec![]);
+    if !batch.bars.is_empty() || batch.quarantined_count > 0 {
+        writes.extend(journal(ports, &mut state, input, run_id, output).await?);
+    }
+    if health::is_due(state.graded_at_ms, now_ms)
+        && let Some(assessment) = health::assess(ports, batch, now_ms).await?
+    {
+        state.graded_at_ms = Some(now_ms);
+        writes.extend(history::writes(ports, &assessment, run_id).await?);
+        events.push(assessment.to_event());
+    }
+    if !writes.is_empty() {
+        let revision = stored.map(|document| document.revision);
+        writes.push(Write::over(revision, state_key(), json!(state)));
+    }
+    Ok((writes, events))
+}
+
+/// The batch's document in the feed's journal, which keeps its newest [`MAX_JOURNAL_DOCUMENTS`].
+async fn journal(
+    ports: &impl Ports,
+    state: &mut FeedState,
+    input: &Input,
+    run_id: &str,
+    output: &Value,
+) -> Result<Vec<Write>, StageError> {
+    let id = format!("{:013}-{run_id}", input.received_at_ms.max(0));
     let mut body = output.clone();
     body["run_id"] = json!(run_id);
     body["received_at_ms"] = json!(input.received_at_ms);
@@ -240,7 +318,5 @@ async fn journal(
     state.last_journal_id = id;
     state.last_received_at_ms = input.received_at_ms;
     state.feed = input.feed.clone();
-    let revision = stored.map(|document| document.revision);
-    writes.push(Write::over(revision, state_key(), json!(state)));
     Ok(writes)
 }

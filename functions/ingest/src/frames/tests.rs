@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::{Input, MAX_FRAMES, MAX_TRADES_KEPT, store};
-use crate::plan::Plan;
 use crate::world::{FIRST_MS, MINUTE_MS, World, kline};
 
 const RECEIVED_MS: i64 = FIRST_MS + 10 * MINUTE_MS;
@@ -20,9 +19,8 @@ fn input(venue: &str, frames: &[Value]) -> Value {
 
 fn take(world: &World, input: &Value, run: &str) -> Result<Value, StageError> {
     let settings = world.settings();
-    let plan = Plan::of(&settings);
     let input = Input::read(input).unwrap();
-    ready(store(world, &settings, &plan, &input, run)).map(|outcome| outcome.output)
+    ready(store(world, &settings, &input, run)).map(|outcome| outcome.output)
 }
 
 fn closed_kline(minute: i64, close: &str) -> Value {
@@ -230,7 +228,13 @@ fn of_many_trades_the_latest_are_kept() {
 
 #[test]
 fn commits_of_a_large_batch_are_bounded() {
-    let world = World::default();
+    let names = |numbers: std::ops::Range<i64>| {
+        let names: Vec<String> = numbers.map(|number| format!("A{number}-USDT")).collect();
+        names.join(",")
+    };
+    let world = World::default()
+        .with("instruments", &names(0..500))
+        .with("daily_bars", &names(500..1_000));
     let quotes: Vec<Value> = (0..1_000)
         .map(|number| json!({"u": 1, "s": format!("A{number}USDT"), "b": "1", "B": "1", "a": "2", "A": "2"}))
         .collect();
@@ -259,4 +263,82 @@ fn an_input_that_is_no_batch_is_refused_and_the_field_named() {
         let error = Input::read(&input).unwrap_err();
         assert!(error.contains(field), "{error}");
     }
+}
+
+#[test]
+fn a_plan_that_is_halted_or_cannot_be_read_halts_the_feed_and_the_batch_can_come_again() {
+    let world = World::default();
+    let batch = input("binance", &[closed_kline(0, "100"), trade(1)]);
+    for (plan, why) in [
+        (
+            r#"{"enabled": false, "reason": "moving house"}"#,
+            "moving house",
+        ),
+        (r#"{"intraday": {}}"#, "`intraday`"),
+    ] {
+        world.put("ingest_plan", "current", plan);
+        let settings = world.settings();
+        let input = Input::read(&batch).unwrap();
+        let held = ready(store(&world, &settings, &input, "r1")).unwrap();
+        assert!(held.output["error"].as_str().unwrap().contains(why));
+        let report = crate::task::framed(held);
+        assert_eq!(
+            (report.outcome, report.reason),
+            (
+                crate::task::Outcome::Hold,
+                Some("backbone_validation_failed")
+            )
+        );
+    }
+    assert!(world.stored.borrow().is_empty() && world.commits.borrow().is_empty());
+    world.put("ingest_plan", "current", "{}");
+    take(&world, &batch, "r1").unwrap();
+    assert_eq!(world.stored_minutes("BTC-USDT"), [0]);
+}
+
+#[test]
+fn a_symbol_that_nobody_planned_opens_neither_a_series_nor_a_document() {
+    let world = World::default();
+    let mut foreign = closed_kline(0, "100");
+    foreign["s"] = json!("XRPUSDT");
+    let mut quote = book("1", "2");
+    quote["s"] = json!("XRPUSDT");
+    let output = take(&world, &input("binance", &[foreign, quote]), "r1").unwrap();
+    assert_eq!(output["quarantined_count"], 2);
+    assert_eq!(
+        output["quarantined"][0],
+        json!({"frame": 0, "symbol": "XRPUSDT", "reason": "unplanned"})
+    );
+    assert!(world.stored.borrow().is_empty());
+    assert_eq!(world.body("live_quotes", "XRP-USDT"), json!(null));
+    assert_eq!(world.body("live_quotes", "XRPUSDT"), json!(null));
+}
+
+#[test]
+fn a_feed_is_graded_once_a_minute_by_its_latest_trades() {
+    let world = World::default();
+    let at = |received_ms: i64, ids: std::ops::Range<i64>| {
+        let trades = ids.map(|id| {
+            json!({"e": "trade", "s": "BTCUSDT", "t": id, "p": "100.5", "q": "0.1", "T": received_ms - 100 + id, "m": true})
+        });
+        let mut input = input("binance", &trades.collect::<Vec<_>>());
+        input["received_at_ms"] = json!(received_ms);
+        input
+    };
+    let told = |input: &Value, run: &str| {
+        let settings = world.settings();
+        let input = Input::read(input).unwrap();
+        let outcome = ready(store(&world, &settings, &input, run)).unwrap();
+        let topics = outcome.events.into_iter().map(|event| event.topic);
+        topics.collect::<Vec<_>>()
+    };
+    let topic = "telemetry.data_feed.health";
+    assert_eq!(told(&at(RECEIVED_MS, 0..10), "r1"), [topic]);
+    assert_eq!(world.body("assessments", topic)["status"], "ok");
+    assert!(told(&at(RECEIVED_MS + 59_000, 10..20), "r2").is_empty());
+    // Five minutes without a trade are a gap.
+    assert_eq!(told(&at(RECEIVED_MS + 359_000, 20..30), "r3"), [topic]);
+    let graded = world.body("assessments", topic);
+    assert_eq!(graded["status"], "fail");
+    assert_eq!(graded["checks"][0]["name"], "BTC-USDT");
 }

@@ -53,6 +53,9 @@ impl Job {
 
     /// Its members in two jobs, to find out which one the venue refuses.
     pub fn halves(mut self) -> [Self; 2] {
+        for member in &mut self.members {
+            member.poll.go_on();
+        }
         let second = self.members.split_off(self.members.len() / 2);
         [Self::new(self.members), Self::new(second)]
     }

@@ -4,10 +4,12 @@ use bulkhead_kernel::bar::Bar;
 use bulkhead_kernel::calendar::Calendar;
 use rust_decimal::Decimal;
 
-use super::{MAX_CLOCK_SKEW_MS, Rules};
+use super::{ABSURD_JUMP, MAX_CLOCK_SKEW_MS, Rules};
 
 /// Bars whose length divides a day open at whole multiples of it since the Unix epoch; the venue's weeks do not.
 const DAY_MS: i64 = 86_400_000;
+/// By how much the time of the day may differ at which daily bars of a series open: where days are a country's, by daylight saving.
+const MAX_SHIFT_MS: i64 = 3_600_000;
 
 impl Rules {
     /// What is wrong with a bar that has not closed: it opens later than clocks can differ.
@@ -44,7 +46,16 @@ impl Rules {
     fn is_off_grid(&self, open_time_ms: i64) -> bool {
         let step_ms = self.timeframe.millis();
         let has_grid = DAY_MS % step_ms == 0 && (step_ms < DAY_MS || self.begins_days_in_utc());
-        has_grid && open_time_ms.rem_euclid(step_ms) != 0
+        (has_grid && open_time_ms.rem_euclid(step_ms) != 0) || self.is_off_own_grid(open_time_ms)
+    }
+
+    /// Whether a bar of a day or more opens at another time of the day than those that are stored: it is another venue's day.
+    pub fn is_off_own_grid(&self, open_time_ms: i64) -> bool {
+        let Some(stored_ms) = self.stored_open_ms else {
+            return false;
+        };
+        let shift_ms = open_time_ms.saturating_sub(stored_ms).rem_euclid(DAY_MS);
+        self.timeframe.millis() >= DAY_MS && shift_ms.min(DAY_MS - shift_ms) > MAX_SHIFT_MS
     }
 
     fn begins_days_in_utc(&self) -> bool {
@@ -80,7 +91,7 @@ impl Rules {
                 let percent =
                     |fraction: Decimal| (fraction * Decimal::ONE_HUNDRED).round_dp(1).normalize();
                 let reason = format!(
-                    "absurd_jump: {} % from {before}, above `max_bar_jump` {} %",
+                    "{ABSURD_JUMP}: {} % from {before}, above `max_bar_jump` {} %",
                     percent(far.min(Decimal::from(1_000_000))),
                     percent(limit.min(Decimal::from(1_000_000)))
                 );

@@ -1,5 +1,6 @@
 //! Asks the sources in their order, with recovery at each before the next, and for macro events.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use bulkhead_evaluators::dimension::{Dimension, PerDimension, Plan, SliceResult};
@@ -8,14 +9,15 @@ use bulkhead_evaluators::ingest_health::{self, HealthReport};
 use bulkhead_evaluators::ingest_quality;
 use bulkhead_evaluators::recovery::{self, Recovery, Step};
 use bulkhead_kernel::calendar::Calendar;
-use bulkhead_kernel::stage::{StageError, Write};
+use bulkhead_kernel::stage::{BarsQuery, StageError, Write};
 use serde_json::json;
 
 use super::{Run, Work};
 use crate::assess::{health_policy, is_missing, slice_results};
+use crate::join;
 use crate::journal::{Found, Hop};
 use crate::macro_events;
-use crate::pass::{Pass, Progress, Room, SeriesRun, Stop, Target};
+use crate::pass::{MAX_ASKING_MS, Pass, Progress, Room, SeriesRun, Stop, Target};
 use crate::poll::Range;
 use crate::ports::{FetchError, Ports};
 use crate::series::{MAX_ERROR_BYTES, cut};
@@ -73,12 +75,12 @@ impl<P: Ports> Work<'_, P> {
     async fn ask_sources(&mut self) -> Result<(), StageError> {
         let settings = self.settings;
         for (place, source) in settings.sources.iter().enumerate() {
-            let targets = self.targets(place == 0);
+            let targets = self.targets(place == 0, source);
             if targets.is_empty() {
                 break;
             }
             self.ask_source(source, targets).await?;
-            if self.targets(false).is_empty() {
+            if self.targets(false, source).is_empty() {
                 break;
             }
             let decision = self.decide();
@@ -106,7 +108,7 @@ impl<P: Ports> Work<'_, P> {
     }
 
     /// What is to be asked of the first source, or of one after it.
-    fn targets(&self, is_first: bool) -> Vec<Target> {
+    fn targets(&self, is_first: bool, source: &Source) -> Vec<Target> {
         let limits = self.health_policy();
         let now_ms = self.now_ms();
         let mut targets = vec![];
@@ -121,24 +123,63 @@ impl<P: Ports> Work<'_, P> {
                 _ => false,
             };
             if is_wanted {
-                targets.push((index, self.range(&series)));
+                targets.push((index, self.range(&series, source)));
             }
         }
         targets
     }
 
-    /// From its newest stored bar on, which is asked for again in case the venue corrected it; or where the backfill begins.
-    fn range(&self, series: &SeriesRun) -> Range {
-        let newest = series.known.newest_open_time_ms;
+    /// From the bar on up to which polling brought the series in. That one is asked for again, in case the venue corrected it,
+    /// but of no other source: it would put its own values in their place. Before any poll, from where the backfill begins, or
+    /// from the newest stored bar, whichever is earlier.
+    fn range(&self, series: &SeriesRun, source: &Source) -> Range {
+        let known = &series.known;
+        let newest = known.newest_open_time_ms;
+        let begin_ms = match self.settings.backfill {
+            Backfill::Earliest => 0,
+            Backfill::Latest => series.shape.window_start_ms(self.now_ms()).max(0),
+            Backfill::From(millis) => millis,
+        };
+        let start_ms = match known.filled_to_ms {
+            Some(filled_ms) => {
+                let of_another = known.is_of_another(&source.to_string());
+                filled_ms.saturating_add(i64::from(of_another))
+            }
+            None => newest.map_or(begin_ms, |newest| newest.min(begin_ms)),
+        };
         Range {
-            start_time_ms: newest.or(match self.settings.backfill {
-                Backfill::Earliest => Some(0),
-                Backfill::Latest => None,
-                Backfill::From(millis) => Some(millis),
-            }),
+            start_time_ms: Some(start_ms),
             end_time_ms: None,
-            reference: series.known.close,
+            reference: known.close.filter(|_| Some(start_ms) >= newest),
         }
+    }
+
+    /// Looks up the stored close before each range that has none to measure its first bar by.
+    async fn referenced(&self, targets: Vec<Target>) -> Result<Vec<Target>, StageError> {
+        let targets: Vec<RefCell<Target>> = targets.into_iter().map(RefCell::new).collect();
+        join::each(&targets, |target| async move {
+            let (index, range) = *target.borrow();
+            let query = {
+                let series = self.series[index].borrow();
+                let has_bars = series.known.newest_open_time_ms.is_some();
+                if range.reference.is_some() || !has_bars {
+                    return Ok::<(), StageError>(());
+                }
+                BarsQuery {
+                    instrument: series.instrument.to_string(),
+                    timeframe: series.shape.timeframe.to_string(),
+                    start_ms: None,
+                    end_ms: range.start_time_ms,
+                    limit: 1,
+                    last: true,
+                }
+            };
+            let before = self.ports.read_bars(query).await?;
+            target.borrow_mut().1.reference = before.bar(0).map(|bar| bar.close);
+            Ok(())
+        })
+        .await?;
+        Ok(targets.into_iter().map(RefCell::into_inner).collect())
     }
 
     async fn ask_source(
@@ -171,13 +212,19 @@ impl<P: Ports> Work<'_, P> {
         targets: Vec<Target>,
     ) -> Result<(), StageError> {
         let indices: Vec<usize> = targets.iter().map(|(index, _)| *index).collect();
+        let made_before = self.asked.recovery.attempts();
         self.pass(source, state, targets).await?;
+        for &index in &indices {
+            if self.series[index].borrow().has_older_bars {
+                self.look_at(&self.series[index], true).await?;
+            }
+        }
         let is_limited =
             |index: &usize| self.series[*index].borrow().progress == Progress::RateLimited;
         if indices.iter().any(is_limited) {
             return Ok(());
         }
-        let Some((step, again)) = self.recovery_step(&indices) else {
+        let Some((step, again)) = self.recovery_step(&indices, source, made_before) else {
             return Ok(());
         };
         self.asked.recovery.steps.push(step);
@@ -206,6 +253,7 @@ impl<P: Ports> Work<'_, P> {
         state: &mut SourceState,
         targets: Vec<Target>,
     ) -> Result<(), StageError> {
+        let targets = self.referenced(targets).await?;
         let budget = state.budget.clone();
         let (budget, stop) = Pass::carry_out(
             (self.ports, self.settings, source),
@@ -230,7 +278,12 @@ impl<P: Ports> Work<'_, P> {
     }
 
     /// What is asked for again at the same source: series that failed, and gaps.
-    fn recovery_step(&self, indices: &[usize]) -> Option<(Step, Vec<Target>)> {
+    fn recovery_step(
+        &self,
+        indices: &[usize],
+        source: &Source,
+        made_before: u32,
+    ) -> Option<(Step, Vec<Target>)> {
         let now_ms = self.now_ms();
         let mut missing = vec![];
         let mut gaps = vec![];
@@ -269,18 +322,19 @@ impl<P: Ports> Work<'_, P> {
         let inputs = recovery::Inputs {
             plan: &plan,
             health: &health,
-            attempts_made: self.asked.recovery.attempts(),
+            // Each source has its own attempts.
+            attempts_made: self.asked.recovery.attempts().saturating_sub(made_before),
         };
         let step = recovery::next_step(&inputs, &policy)?;
         let targets = missing
             .into_iter()
-            .filter_map(|index| Some((index, self.recovery_range(index, &step.plan)?)))
+            .filter_map(|index| Some((index, self.recovery_range(index, &step.plan, source)?)))
             .collect::<Vec<Target>>();
         (!targets.is_empty()).then_some((step, targets))
     }
 
     /// What of a series a recovery asks for. None: nothing.
-    fn recovery_range(&self, index: usize, plan: &Plan) -> Option<Range> {
+    fn recovery_range(&self, index: usize, plan: &Plan, source: &Source) -> Option<Range> {
         let series = self.series[index].borrow();
         let is_in = |symbols: &[String]| {
             symbols
@@ -314,11 +368,7 @@ impl<P: Ports> Work<'_, P> {
                 ..range
             });
         }
-        let range = self.range(&series);
-        Some(Range {
-            start_time_ms: range.start_time_ms.or(Some(floor_ms)),
-            ..range
-        })
+        Some(self.range(&series, source))
     }
 
     /// Whether what came in is enough.
@@ -410,7 +460,9 @@ impl<P: Ports> Work<'_, P> {
             return Ok(());
         };
         let is_due = macro_events::is_due(known.asked_at_ms, known.error.is_some(), now_ms);
-        if !self.plan.macro_events || !is_due {
+        // The next run has the time.
+        let is_late = self.ports.elapsed_ms() >= MAX_ASKING_MS;
+        if !self.plan.macro_events || !is_due || is_late {
             return Ok(());
         }
         let fetched = self

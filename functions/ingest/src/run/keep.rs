@@ -18,6 +18,7 @@ use super::{ALL_SOURCES_FAILED, Ended, Polled, SERIES_FAILED, Work};
 use crate::assess::{self, Assessed, Moment, Replica, View};
 use crate::join;
 use crate::journal::{DimensionRecord, Entry, JOURNAL, Left, Record, SeriesResult, Status};
+use crate::macro_events;
 use crate::pass::{Progress, SeriesRun};
 use crate::ports::Ports;
 use crate::series::{self, Known, Ledger};
@@ -87,6 +88,8 @@ struct Tallies {
     done: usize,
     idle: usize,
     rate_limited: usize,
+    /// Of them, those that are too old to wait for.
+    limited_and_missing: usize,
     failed: usize,
     denied: usize,
     first_error: Option<StageError>,
@@ -98,12 +101,16 @@ impl<P: Ports> Work<'_, P> {
         let tallies = self.note_failures(trouble.as_ref());
         let mut record = self.record();
         self.describe(&mut record);
-        record.status = status(&tallies, &record, trouble.as_ref());
+        let all_failed = self.nothing_came(&tallies);
+        record.status = status(&tallies, &record, trouble.as_ref(), all_failed);
+        record.not_before_ms = self
+            .asked
+            .not_before_ms
+            .filter(|_| tallies.rate_limited > 0);
         let error = trouble.as_ref().or(tallies.first_error.as_ref());
         record.error = error.map(|error| series::cut(error.detail(), series::MAX_ERROR_BYTES));
         let has_failed = trouble.is_some() || tallies.failed > 0;
         self.asked.memory.schedule.ended(!has_failed, self.now_ms());
-        let all_failed = tallies.failed > 0 && tallies.done == 0 && tallies.idle == 0;
         record.stale = all_failed || self.is_standing(&tallies);
         let stale = record
             .stale
@@ -121,16 +128,32 @@ impl<P: Ports> Work<'_, P> {
             });
         }
         let events = kept?;
-        let how = match self.asked.not_before_ms {
-            Some(not_before_ms) if tallies.rate_limited > 0 && tallies.failed == 0 => {
-                Polled::RateLimited { not_before_ms }
-            }
+        let how = match record.not_before_ms {
             _ if record.rows > 0 => Polled::Stored(record),
+            Some(not_before_ms) if tallies.failed == 0 => Polled::RateLimited { not_before_ms },
             _ if all_failed => Polled::Held(ALL_SOURCES_FAILED, record),
             _ if tallies.failed > 0 => Polled::Held(SERIES_FAILED, record),
             _ => Polled::NothingNew(record),
         };
         Ok(Ended { how, events })
+    }
+
+    /// Whether no source gave anything of what was due. What is not due says nothing of that; but where something is idle, a series that
+    /// a source refused takes the others' good name only if no source answers at all.
+    fn nothing_came(&self, tallies: &Tallies) -> bool {
+        let is_failing = tallies.failed + tallies.limited_and_missing > 0;
+        is_failing && tallies.done == 0 && (tallies.idle == 0 || self.no_source_answers())
+    }
+
+    /// Whether each source failed last, or its budget is used up.
+    fn no_source_answers(&self) -> bool {
+        let now_ms = self.ports.now_ms();
+        self.settings.sources.iter().all(|source| {
+            let state = self.asked.sources.get(&source.to_string());
+            state.is_some_and(|state| {
+                state.failures > 0 || state.budget.may_send(1, now_ms).is_err()
+            })
+        })
     }
 
     /// Whether the last good bars still stand: nothing came since.
@@ -141,13 +164,24 @@ impl<P: Ports> Work<'_, P> {
     /// Notes with each series that no source gave it; what the store did wrong is no source's fault.
     fn note_failures(&mut self, trouble: Option<&StageError>) -> Tallies {
         let now_ms = self.run.scheduled_at_ms;
+        let limits = self.health_policy().limits;
         let mut tallies = Tallies::default();
         for series in &self.series {
             let mut series = series.borrow_mut();
             match series.progress.clone() {
                 Progress::Done | Progress::Left => tallies.done += 1,
                 Progress::Idle | Progress::Wanted => tallies.idle += 1,
-                Progress::RateLimited => tallies.rate_limited += 1,
+                Progress::RateLimited => {
+                    tallies.rate_limited += 1;
+                    let limit = limits.of(series.dimension).freshness_limit_seconds;
+                    if assess::is_missing(&series, limit, now_ms) {
+                        tallies.limited_and_missing += 1;
+                        let why = "the venue limits the rate".to_owned();
+                        tallies
+                            .first_error
+                            .get_or_insert(StageError::Unavailable(why));
+                    }
+                }
                 Progress::Waiting(why) => {
                     tallies.failed += 1;
                     tallies
@@ -239,13 +273,15 @@ impl<P: Ports> Work<'_, P> {
         if !assess::is_due(&self.asked.memory, &moment, record.rows > 0, now_ms) {
             return Ok(kept);
         }
+        self.read_first_bars().await?;
         let seen = self.look_around().await?;
         let decision = self.decide();
         let held = {
             let borrowed: Vec<Ref<'_, SeriesRun>> =
                 self.series.iter().map(|series| series.borrow()).collect();
             let series: Vec<&SeriesRun> = borrowed.iter().map(|series| &**series).collect();
-            assess::held(&series)
+            let macro_events = self.plan.macro_events.then_some(seen.macro_events.as_ref());
+            assess::held(&series, macro_events)
         };
         let Assessed { assessments, rows } = assess::all(&View {
             run_id: self.run.run_id,
@@ -303,6 +339,27 @@ impl<P: Ports> Work<'_, P> {
         records.collect()
     }
 
+    /// When the first stored bar of each series opens: somebody may have let go of bars, which nothing else of a series tells.
+    async fn read_first_bars(&self) -> Result<(), StageError> {
+        join::each(&self.series, |series| async move {
+            let query = {
+                let series = series.borrow();
+                BarsQuery {
+                    instrument: series.instrument.to_string(),
+                    timeframe: series.shape.timeframe.to_string(),
+                    start_ms: None,
+                    end_ms: None,
+                    limit: 1,
+                    last: false,
+                }
+            };
+            let first = self.ports.read_bars(query).await?;
+            series.borrow_mut().known.earliest_open_time_ms = first.open_time_ms.first().copied();
+            Ok(())
+        })
+        .await
+    }
+
     /// What assessments need besides the run itself.
     async fn look_around(&self) -> Result<Seen, StageError> {
         let trend = self.ports.get(trend_key()).await?;
@@ -325,8 +382,18 @@ impl<P: Ports> Work<'_, P> {
             trend_revision: trend.map(|document| document.revision),
             drill: drill.and_then(|document| last_drill(&document.body, self.now_ms())),
             replica,
+            macro_events: self.stored_events().await?,
             ticks: self.ticks().await?,
         })
+    }
+
+    /// Macro events as they are stored; what this run brought in is not yet.
+    async fn stored_events(&self) -> Result<Option<macro_events::Calendar>, StageError> {
+        if !self.plan.macro_events {
+            return Ok(None);
+        }
+        let stored = self.ports.get(macro_events::key()).await?;
+        stored.as_ref().map(read_body).transpose()
     }
 
     /// The closes of some series: each time of others.
@@ -398,9 +465,8 @@ impl<P: Ports> Work<'_, P> {
             self.asked.memory.hops.clone_from(&kept.record.failover);
         }
         let entry = self.entry(&kept.record, is_news).await?;
-        let is_limited = kept.record.status == Status::RateLimited;
         let left = Left {
-            not_before_ms: self.asked.not_before_ms.filter(|_| is_limited),
+            not_before_ms: kept.record.not_before_ms,
             record: kept.record,
             sources: self.asked.sources.clone(),
             memory: self.asked.memory.clone(),
@@ -531,6 +597,7 @@ struct Seen {
     trend_revision: Option<u64>,
     drill: Option<Assessment>,
     replica: Option<Result<Replica, String>>,
+    macro_events: Option<macro_events::Calendar>,
     ticks: Vec<TickSeries>,
 }
 
@@ -564,12 +631,18 @@ fn last_drill(body: &str, now_ms: i64) -> Option<Assessment> {
     Some(drill)
 }
 
-fn status(tallies: &Tallies, record: &Record, trouble: Option<&StageError>) -> Status {
+fn status(
+    tallies: &Tallies,
+    record: &Record,
+    trouble: Option<&StageError>,
+    all_failed: bool,
+) -> Status {
     let has_failed = trouble.is_some() || tallies.failed > 0;
     match (has_failed, tallies.rate_limited) {
         (false, 0) => Status::Success,
         (false, _) => Status::RateLimited,
-        (true, _) if record.rows > 0 || tallies.done > 0 || tallies.idle > 0 => Status::Partial,
+        (true, _) if record.rows > 0 || tallies.done > 0 => Status::Partial,
+        (true, _) if tallies.idle > 0 && !all_failed => Status::Partial,
         (true, _) => Status::Failed,
     }
 }

@@ -56,7 +56,9 @@ impl<P: Ports> Work<'_, P> {
             return Ok(());
         }
         let Some(latest_ms) = latest else {
-            series.borrow_mut().known.forget_bars();
+            let mut series = series.borrow_mut();
+            series.known.forget_bars();
+            series.known.filled_to_ms = None;
             return Ok(());
         };
         let query = |start_ms, limit| BarsQuery {
@@ -75,6 +77,9 @@ impl<P: Ports> Work<'_, P> {
                 let first = self.ports.read_bars(query(None, 1)).await?;
                 let mut series = series.borrow_mut();
                 series.known.forget_bars();
+                series.has_older_bars = false;
+                let filled_ms = series.known.filled_to_ms;
+                series.known.filled_to_ms = filled_ms.map(|filled| filled.min(latest_ms));
                 series.known.earliest_open_time_ms = first.open_time_ms.first().copied();
                 window_ms
             }

@@ -91,6 +91,7 @@ fn a_closed_market_leaves_no_gap_and_makes_nothing_old() {
     let mut known = Known::default();
     // The last minute before Thanksgiving, and the first of the half-day after it.
     known.observe(&columns([at("2024-11-27 20:59:00")]), &shape);
+    known.filled_to(at("2024-11-27 20:59:00"));
     assert_eq!(
         known.age_seconds(&shape, at("2024-11-29 14:30:30")),
         Some(60.0)
@@ -106,6 +107,7 @@ fn a_closed_market_leaves_no_gap_and_makes_nothing_old() {
     // A half-day ends at 18:00 UTC, so that nothing is due at 18:30.
     known.observe(&columns([at("2024-11-29 17:59:00")]), &shape);
     assert_eq!(known.missing_bars, 208);
+    known.filled_to(at("2024-11-29 17:59:00"));
     assert!(!known.is_due(&shape, at("2024-11-29 18:30:00")));
 }
 
@@ -183,7 +185,14 @@ fn the_series_of_a_dimension_fit_one_document_whatever_is_wrong_with_them() {
         open_time_ms: i64::MIN,
         reason: long,
     };
-    known.quarantine(u32::MAX, Some(&bad));
+    let jumps = (0..20).map(|place| crate::poll::Quarantined {
+        open_time_ms: i64::MIN + place,
+        reason: crate::poll::ABSURD_JUMP.to_owned(),
+        ..bad.clone()
+    });
+    known.quarantine(20, &jumps.collect::<Vec<_>>());
+    known.filled_to_ms = Some(i64::MIN);
+    known.quarantine(u32::MAX, std::slice::from_ref(&bad));
     known.grade(&shape, 900.0, &ingest_quality::Policy::default(), i64::MAX);
     let symbols = (0..crate::settings::MAX_SYMBOLS)
         .map(|number| (format!("{number:032}"), known.clone()))

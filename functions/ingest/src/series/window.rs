@@ -33,7 +33,7 @@ impl Shape {
 }
 
 impl Known {
-    /// Forgets which bars are there, to look anew.
+    /// Forgets which bars are there, to look anew. Up to where polling brought the series in stays known.
     pub fn forget_bars(&mut self) {
         self.newest_open_time_ms = None;
         self.first_open_time_ms = None;
@@ -44,6 +44,8 @@ impl Known {
 
     /// Takes note of stored bars, ascending. Those that are not newer than the newest are known already.
     pub fn observe(&mut self, bars: &Columns, shape: &Shape) {
+        self.put_aside_ms
+            .retain(|opens| bars.open_time_ms.binary_search(opens).is_err());
         for &open_time_ms in &bars.open_time_ms {
             match self.newest_open_time_ms {
                 None => self.first_open_time_ms = Some(open_time_ms),
@@ -66,6 +68,9 @@ impl Known {
             .calendar
             .expected_between(shape.timeframe, earlier_ms, later_ms);
         if missing == 0 {
+            if self.filled_to_ms == Some(earlier_ms) {
+                self.filled_to_ms = Some(later_ms);
+            }
             return;
         }
         self.gaps.push(Gap {
@@ -87,6 +92,7 @@ impl Known {
             return;
         };
         self.gaps.retain(|gap| gap.to_ms > start_ms);
+        self.put_aside_ms.retain(|opens| *opens > start_ms);
         let missing = self.gaps.iter().map(|gap| gap.missing);
         self.missing_bars = missing.fold(0, u64::saturating_add);
     }

@@ -117,10 +117,16 @@ async fn measure(runner: Arc<dyn Runner>, store: Arc<SqliteStore>) -> Vec<Measur
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let routes = vec![(Route::parse("/ingest").unwrap(), "ingest".to_owned())];
-    let server = tokio::spawn(serve(listener, routes, supervisor, Beside::default(), async {
-        // The sender is dropped at the end of the program as well.
-        let _ = stopped.await;
-    }));
+    let server = tokio::spawn(serve(
+        listener,
+        routes,
+        supervisor,
+        Beside::default(),
+        async {
+            // The sender is dropped at the end of the program as well.
+            let _ = stopped.await;
+        },
+    ));
     let mut list = Vec::new();
     for connections in CONNECTIONS {
         let measured = load::put_on(Load {

@@ -5,6 +5,7 @@
 
 mod egress;
 mod http;
+mod ingest;
 mod load;
 mod measure;
 mod process;
@@ -54,6 +55,9 @@ async fn main() {
     }
     if wanted("egress") {
         egress::figures().await;
+    }
+    if wanted("ingest") {
+        ingest::figures().await;
     }
     if wanted("process") {
         process::figures();

@@ -108,7 +108,8 @@ pub async fn run(global: &Global, command: Up) -> anyhow::Result<ExitCode> {
     let left = tokio::select! {
         left = feeds::stop(feeds, &deployment, command.shutdown_deadline) => left,
         signal = signals.next() => {
-            output::talk(format!("{signal}: ended at once"));
+            let again = if is_replayed { "" } else { " again" };
+            output::talk(format!("{signal}{again}: ended at once"));
             return Ok(ExitCode::FAILURE);
         }
     };

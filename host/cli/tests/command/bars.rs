@@ -407,7 +407,7 @@ fn a_venue_that_is_not_there_ends_the_backfill_and_says_so() {
     let output = deployment.run(&["bars", "backfill"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains("unavailable"),
+        stderr(&output).contains("all_sources_failed"),
         "{}",
         stderr(&output)
     );

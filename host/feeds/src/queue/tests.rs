@@ -66,6 +66,34 @@ fn a_full_queue_replaces_the_oldest_quote_that_a_newer_one_of_its_symbol_follows
     assert_eq!(taken(&queue, BOUNDS), ["a2", "t1", "b2"]);
 }
 
+fn open_bar(timeframe: &str) -> Kind {
+    Kind::OpenBar(timeframe.parse().unwrap())
+}
+
+#[test]
+fn a_full_queue_keeps_the_newest_open_bar_of_each_symbol_and_length_and_every_closed_one() {
+    let queue = FrameQueue::new(5);
+    assert!(put(
+        &queue,
+        &[
+            (open_bar("1m"), "A", "a1"),
+            (open_bar("5m"), "A", "five1"),
+            (open_bar("1m"), "B", "b1"),
+            (Kind::Bar, "A", "closed1"),
+            (open_bar("1m"), "A", "a2"),
+            (open_bar("1m"), "A", "a3"),
+            (Kind::Bar, "A", "closed2"),
+        ]
+    ));
+    let counts = queue.counts();
+    assert_eq!((counts.replaced_bars, counts.replaced_quotes), (2, 0));
+    assert_eq!(counts.backpressure_waits, 0);
+    assert_eq!(
+        taken(&queue, BOUNDS),
+        ["five1", "b1", "closed1", "a3", "closed2"]
+    );
+}
+
 #[test]
 fn the_only_quote_of_a_symbol_stays() {
     let queue = FrameQueue::new(2);
@@ -132,15 +160,20 @@ fn a_batch_is_bounded_in_frames_and_in_bytes_and_holds_at_least_one() {
 }
 
 #[test]
-fn what_is_known_about_quotes_goes_with_them() {
+fn what_is_known_about_quotes_and_open_bars_goes_with_them() {
     let queue = FrameQueue::new(10);
     for _ in 0..3 {
-        let quotes = [(Kind::Quote, "A", "1"), (Kind::Quote, "A", "2")];
-        assert!(put(&queue, &quotes));
+        let renewed = [
+            (Kind::Quote, "A", "1"),
+            (Kind::Quote, "A", "2"),
+            (open_bar("1m"), "A", "3"),
+            (open_bar("1m"), "A", "4"),
+        ];
+        assert!(put(&queue, &renewed));
         taken(&queue, BOUNDS);
     }
     let state = queue.state();
-    assert!(state.newest_quotes.is_empty() && state.superseded.is_empty());
+    assert!(state.newest.is_empty() && state.superseded.is_empty());
     assert_eq!(state.bytes, 0);
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bulkhead_feeds::{Board, FeedPlan, Feeds, Host, StopSummary, Timer};
 use bulkhead_grants::dial::{Connector, Dialer};
-use bulkhead_grants::egress::{BoxFuture, EgressClass, EgressGrant, EgressRule, RuleHeaders, StaticResolver};
+use bulkhead_grants::egress::{
+    BoxFuture, EgressClass, EgressGrant, EgressRule, RuleHeaders, StaticResolver,
+};
 use bulkhead_manifest::App;
 use bulkhead_stage::{
     Failure, Finished, Invocation, ManualClock, Outcome, Report, Runner, StageError, TriggerKind,

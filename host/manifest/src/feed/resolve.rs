@@ -77,7 +77,7 @@ fn resolve_feed(
             }
         }
     }
-    Some(Feed {
+    let feed = Feed {
         name: declared.name.clone(),
         venue: venue?,
         url: url?,
@@ -89,7 +89,23 @@ fn resolve_feed(
         key_id,
         secret_key,
         line: declared.line,
-    })
+    };
+    check_in_clear(found, declared, &feed);
+    Some(feed)
+}
+
+/// Notes a feed whose credentials would go over the network in the clear.
+fn check_in_clear(found: &mut Findings<'_>, declared: &FeedDeclaration, feed: &Feed) {
+    if !feed.has_credentials_in_clear() {
+        return;
+    }
+    let message = format!(
+        "the credentials of the feed {} would go to {} in the clear",
+        quoted(&feed.name),
+        quoted(&feed.url.host.text)
+    );
+    let hint = "write `wss://`; `ws://` is for loopback alone";
+    found.add_with_hint(&declared.url.span, message, hint);
 }
 
 fn resolve_venue(

@@ -92,6 +92,13 @@ fn check_path(path: &str) -> Result<(), String> {
     PathPattern::parse(path).map(|_| ())
 }
 
+impl FeedUrl {
+    /// Whether what is sent there can be read on the way: `ws` beyond loopback.
+    pub fn is_in_clear(&self) -> bool {
+        !self.is_tls && !self.host.is_loopback()
+    }
+}
+
 impl OutboundHost {
     /// Whether this is for feeds: its scheme is `ws` or `wss`.
     pub fn is_websocket(&self) -> bool {
@@ -129,6 +136,22 @@ mod tests {
             "wss://localhost:1/a",
         ] {
             assert!(FeedUrl::parse(text, 1).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ws_beyond_loopback_is_in_the_clear() {
+        for (text, expect) in [
+            ("ws://stream.example.com:80/stream", true),
+            ("ws://10.0.0.1:80/stream", true),
+            ("ws://localhost.example.com:80/stream", true),
+            ("wss://stream.example.com:443/stream", false),
+            ("ws://localhost:80/stream", false),
+            ("ws://127.0.0.1:80/stream", false),
+            ("ws://[::1]:80/stream", false),
+        ] {
+            let url = FeedUrl::parse(text, 1).unwrap();
+            assert_eq!(url.is_in_clear(), expect, "{text}");
         }
     }
 

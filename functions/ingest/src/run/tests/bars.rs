@@ -194,3 +194,118 @@ fn a_long_backfill_of_many_series_stays_within_the_bytes_of_a_run_and_goes_on() 
         assert_eq!(world.stored_minutes(&name).len(), 5_000, "{name}");
     }
 }
+
+/// A bar that somebody else stores.
+fn store(world: &World, instrument: &str, opens_ms: i64, close: u32) {
+    let price = close.into();
+    let bar = bulkhead_kernel::bar::Bar {
+        open_time_ms: opens_ms,
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        volume: 1.into(),
+    };
+    let mut stored = world.stored.borrow_mut();
+    stored
+        .entry(instrument.to_owned())
+        .or_default()
+        .insert(opens_ms, bar);
+}
+
+#[test]
+fn a_spike_that_was_put_aside_is_not_asked_for_as_a_gap() {
+    let world = World::default();
+    let bars = [kline(0, "100"), kline(1, "1000"), kline(2, "101")];
+    world.bars.replace(bars.to_vec());
+    world.poll_at(after(3), "r1").unwrap();
+    assert_eq!(world.stored_minutes("BTC-USDT"), [0, 2]);
+    assert_eq!(world.requests.borrow().len(), 1);
+    world.bars.borrow_mut().push(kline(3, "102"));
+    world.poll_at(after(4) + 1_000_000, "r2").unwrap();
+    assert_eq!(world.stored_minutes("BTC-USDT"), [0, 2, 3]);
+    assert_eq!(world.requests.borrow().len(), 2);
+}
+
+#[test]
+fn a_spike_within_a_gap_is_measured_by_the_stored_close_before_the_gap() {
+    let world = World::default();
+    let bars = [kline(0, "100"), kline(3, "1000"), kline(5, "101")];
+    world.bars.replace(bars.to_vec());
+    world.poll_at(after(6), "r1").unwrap();
+    assert_eq!(world.requests.borrow().len(), 2, "the gap is asked for");
+    assert_eq!(world.stored_minutes("BTC-USDT"), [0, 5]);
+}
+
+#[test]
+fn a_bar_of_a_feed_ends_no_backfill() {
+    let world = World::with_bars(0..50);
+    store(&world, "BTC-USDT", after(49), 100);
+    world.poll_at(after(50), "r1").unwrap();
+    assert_eq!(
+        world.stored_minutes("BTC-USDT"),
+        (0..50).collect::<Vec<_>>()
+    );
+    assert_eq!(world.series("BTC-USDT")["missing_bars"], 0);
+    assert_eq!(world.series("BTC-USDT")["filled_to_ms"], after(49));
+}
+
+#[test]
+fn an_outage_longer_than_the_lookback_is_filled_though_a_feed_stored_a_bar_behind_it() {
+    let world = World::with_bars(0..5);
+    world.poll_at(after(5), "r1").unwrap();
+    world.serve(0..5_000);
+    store(&world, "BTC-USDT", after(4_999), 100);
+    world.poll_at(after(5_000), "r2").unwrap();
+    assert_eq!(
+        world.stored_minutes("BTC-USDT"),
+        (0..5_000).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_gap_that_is_filled_says_nothing_of_whether_there_is_more() {
+    let world = World::default();
+    world.serve((0..9_000).chain(9_010..10_200));
+    world.poll_at(after(10_200), "r1").unwrap();
+    let journal = world.journal();
+    assert_eq!(journal[0].1["recovery_attempts"], 1);
+    assert_eq!(journal[0].1["symbols"][0]["is_behind"], true);
+    assert_eq!(world.series("BTC-USDT")["is_behind"], true);
+}
+
+#[test]
+fn a_new_series_begins_with_its_lookback_where_the_latest_bars_are_asked_for() {
+    let world = World::with_bars(0..10_000).with("backfill_start", "latest");
+    world.poll_at(after(10_000), "r1").unwrap();
+    let minutes = world.stored_minutes("BTC-USDT");
+    assert_eq!(
+        (minutes.first(), minutes.last()),
+        (Some(&(10_000 - 2 * 1_440)), Some(&9_999))
+    );
+    assert_eq!(world.series("BTC-USDT")["status"], "ok");
+}
+
+#[test]
+fn a_daily_bar_of_another_venues_day_is_put_aside() {
+    let day = 86_400_000;
+    let at = |hours: i64| bulkhead_kernel::instant::rfc3339(3 * day + hours * 3_600_000);
+    let bar = |time: String| json!({"t": time, "o": 100, "h": 100, "l": 100, "c": 100, "v": 1});
+    let daily = json!({"bars": {"BTC/USD": [bar(at(5)), bar(at(25))]}, "next_page_token": null});
+    let none = json!({"bars": {}, "next_page_token": null});
+    let world = World::default()
+        .with("market_data_venue", "alpaca")
+        .with("instruments", "ETH-USD")
+        .with("daily_bars", "BTC-USD")
+        .answers([answered(200, &none), answered(200, &daily)]);
+    store(&world, "BTC-USD", 2 * day, 100);
+    let Polled::Stored(record) = world.poll_at(6 * day, "r1").unwrap() else {
+        panic!("nothing stored")
+    };
+    assert_eq!(record.quarantined.count, 1);
+    assert_eq!(record.quarantined.bars[0].reason, "off_grid");
+    assert_eq!(
+        record.quarantined.bars[0].open_time_ms,
+        3 * day + 5 * 3_600_000
+    );
+}

@@ -6,7 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::ports::Fetched;
 use crate::run::{ALL_SOURCES_FAILED, Polled, VALIDATION_FAILED};
-use crate::world::{FIRST_MS, LATER_MS, MINUTE_MS, World, answered};
+use crate::world::{FIRST_MS, LATER_MS, MINUTE_MS, World, answered, kline};
 
 fn with_fallback(minutes: std::ops::Range<i64>) -> World {
     World::with_bars(minutes)
@@ -169,12 +169,10 @@ fn a_run_never_asks_for_more_than_what_the_venue_says_is_left() {
     // One was asked before the answer, one after it: 6,000 is the limit.
     assert_eq!(world.requests.borrow().len(), 2);
     let next_minute = (LATER_MS / MINUTE_MS + 1) * MINUTE_MS;
-    assert_eq!(
-        polled,
-        Ok(Polled::RateLimited {
-            not_before_ms: next_minute
-        })
-    );
+    let Ok(Polled::Stored(record)) = polled else {
+        panic!("{polled:?}")
+    };
+    assert_eq!(record.not_before_ms, Some(next_minute));
     world.poll_at(next_minute, "r2").unwrap();
     assert_eq!(world.stored_minutes("D-USDT"), [0, 1, 2]);
 }
@@ -295,4 +293,152 @@ fn a_symbol_that_alpaca_refuses_takes_no_other_with_it() {
     };
     assert_eq!(record.rows, 1);
     assert!(record.error.unwrap().contains("invalid symbol: NONE"));
+}
+
+#[test]
+fn all_sources_that_fail_leave_the_last_good_bars_standing_whatever_is_idle() {
+    let day = 86_400_000;
+    let daily = json!([[FIRST_MS / day * day - day, "5", "5", "5", "5", "1"]]);
+    let world = World::with_bars(0..3)
+        .with("daily_bars", "SOL-USDT")
+        .answers([answered(200, &daily)]);
+    world.poll_at(FIRST_MS + 3 * MINUTE_MS, "r1").unwrap();
+    down(&world, &["venue.test"]);
+    let polled = world.poll_at(FIRST_MS + 4 * MINUTE_MS, "r2").unwrap();
+    let Polled::Held(ALL_SOURCES_FAILED, record) = polled else {
+        panic!("{polled:?}")
+    };
+    assert!(record.stale);
+    assert_eq!(record.status, crate::journal::Status::Failed);
+    assert_eq!(world.body("ingest", "last_good")["stale"], true);
+}
+
+#[test]
+fn a_symbol_that_the_venue_refuses_makes_no_idle_series_stale() {
+    let world = World::with_bars(0..3).with("instruments", "NONE-USDT,BTC-USDT");
+    world.unknown.borrow_mut().insert("NONEUSDT".to_owned());
+    world.poll_at(FIRST_MS + 3 * MINUTE_MS, "r1").unwrap();
+    for second in [1, 5, 20] {
+        let polled = world.poll_at(FIRST_MS + 3 * MINUTE_MS + second * 1_000, "r2");
+        assert!(
+            matches!(&polled, Ok(Polled::Held("series_failed", record)) if !record.stale),
+            "{polled:?}"
+        );
+    }
+    assert_eq!(world.body("ingest", "last_good"), json!(null));
+}
+
+#[test]
+fn a_series_that_a_rate_limit_made_too_old_is_stale_and_graded_by_the_minute() {
+    let world = World::with_bars(0..3);
+    world.poll_at(FIRST_MS + 3 * MINUTE_MS, "r1").unwrap();
+    world.answers.borrow_mut().push_back(Ok(Fetched {
+        status: 418,
+        headers: vec![("Retry-After".to_owned(), "259200".to_owned())],
+        body: vec![],
+    }));
+    world.poll_at(FIRST_MS + 4 * MINUTE_MS, "r2").unwrap();
+    let asked = world.requests.borrow().len();
+    let ended = world.attempt(FIRST_MS + 60 * MINUTE_MS, "r3", 1).unwrap();
+    assert!(
+        matches!(ended.how, Polled::RateLimited { .. }),
+        "{:?}",
+        ended.how
+    );
+    assert_eq!(world.requests.borrow().len(), asked);
+    assert!(!ended.events.is_empty());
+    assert_eq!(world.series("BTC-USDT")["status"], "error");
+    assert_eq!(world.body("ingest", "last_good")["stale"], true);
+}
+
+#[test]
+fn a_run_that_stored_bars_before_the_rate_limit_says_both() {
+    let limited = Ok(Fetched {
+        status: 429,
+        headers: vec![("Retry-After".to_owned(), "20".to_owned())],
+        body: vec![],
+    });
+    let page = json!(
+        (0..1_000)
+            .map(|minute| kline(minute, "1"))
+            .collect::<Vec<_>>()
+    );
+    let world = World::default().answers([answered(200, &page), limited]);
+    let Polled::Stored(record) = world.poll_at(LATER_MS, "r1").unwrap() else {
+        panic!("a page was stored")
+    };
+    assert_eq!(
+        (record.rows, record.not_before_ms),
+        (1_000, Some(LATER_MS + 20_000))
+    );
+    assert!(record.symbols[0].is_behind);
+}
+
+#[test]
+fn wrong_keys_are_the_sources_fault_and_no_symbols() {
+    let names: Vec<String> = (0..100).map(|number| format!("A{number}")).collect();
+    for status in [401, 403, 451] {
+        let refused = || answered(status, r#"{"message":"forbidden"}"#);
+        let world = World::default()
+            .with("market_data_venue", "alpaca")
+            .with("instruments", &names.join(","))
+            .answers([refused(), refused()]);
+        world.poll_at(1_732_719_690_000, "r1").unwrap();
+        // The request, and its recovery.
+        assert_eq!(world.requests.borrow().len(), 2, "{status}");
+        let state = world.state();
+        let (_, source) = state["sources"].as_object().unwrap().iter().next().unwrap();
+        assert_eq!(source["failures"], 2, "{status}");
+    }
+}
+
+#[test]
+fn a_bar_of_one_symbol_that_is_none_takes_no_other_symbol_with_it() {
+    let bar = |close: &str| json!({"t": "2024-11-27T15:00:00Z", "o": 1, "h": 1, "l": 1, "c": close, "v": 1});
+    let good = json!([{"t": "2024-11-27T15:00:00Z", "o": 1, "h": 1, "l": 1, "c": 1, "v": 1}]);
+    let page = |bars| answered(200, json!({"bars": bars, "next_page_token": null}));
+    let bad = || page(json!({"AAPL": [bar("x")]}));
+    let world = World::default()
+        .with("market_data_venue", "alpaca")
+        .with("instruments", "AAPL,SPY")
+        .answers([
+            page(json!({"AAPL": [bar("x")], "SPY": good})),
+            bad(),
+            page(json!({"SPY": good})),
+            bad(),
+        ]);
+    let Polled::Stored(record) = world.poll_at(1_732_719_690_000, "r1").unwrap() else {
+        panic!("SPY has a bar")
+    };
+    assert_eq!(record.rows, 1);
+    assert!(record.error.unwrap().contains("AAPL"));
+}
+
+#[test]
+fn a_second_source_overwrites_no_bar_of_the_first() {
+    let world = with_fallback(0..3);
+    world.poll_at(FIRST_MS + 3 * MINUTE_MS, "r1").unwrap();
+    down(&world, &["venue.test"]);
+    let bars = (0..4).map(|minute| kline(minute, "99"));
+    world.bars.replace(bars.collect());
+    world.poll_at(FIRST_MS + 4 * MINUTE_MS, "r2").unwrap();
+    let stored = world.stored.borrow();
+    let closes: Vec<String> = stored["BTC-USDT"]
+        .values()
+        .map(|bar| bar.close.normalize().to_string())
+        .collect();
+    assert_eq!(closes, ["100.5", "100.5", "100.5", "99"]);
+}
+
+#[test]
+fn each_source_is_asked_again_once_before_the_next() {
+    let world = with_fallback(0..3);
+    down(&world, &["venue.test", "second.test"]);
+    let Polled::Stored(record) = world.poll_at(LATER_MS, "r1").unwrap() else {
+        panic!("the bar file has bars")
+    };
+    assert_eq!(record.recovery_attempts, 2);
+    let requests = world.requests.borrow();
+    let hosts: Vec<_> = requests.iter().map(|url| &url[7..12]).collect();
+    assert_eq!(hosts, ["venue", "venue", "secon", "secon", "file."]);
 }

@@ -200,3 +200,46 @@ fn a_replica_is_compared_where_there_is_one() {
     let assessed: Value = world.body("assessments", "telemetry.ingest.cross_region_failover");
     assert_eq!(assessed["status"], "fail");
 }
+
+#[test]
+fn macro_events_are_not_asked_for_when_the_answer_could_outlast_the_run() {
+    let world = World::with_bars(0..3)
+        .with("macro_events_enabled", "1")
+        .with("macro_events_url", "http://macro.test");
+    world.late_ms.set(20_000.0);
+    world.poll_at(FIRST_MS + 3 * MINUTE_MS, "r1").unwrap();
+    assert!(world.requests.borrow().is_empty());
+    world.late_ms.set(0.0);
+    world.poll_at(FIRST_MS + 4 * MINUTE_MS, "r2").unwrap();
+    assert_eq!(world.requests.borrow().len(), 2);
+}
+
+#[test]
+fn a_bar_that_is_seen_a_second_later_than_the_last_one_is_no_trend() {
+    let world = World::with_bars(0..3_000);
+    topics(&world, NOW_MS + 1_000, "r1");
+    world.serve(0..3_001);
+    topics(&world, NOW_MS + MINUTE_MS + 2_000, "r2");
+    let trends = world.body("assessments", "telemetry.ingest.trends");
+    assert_eq!(trends["status"], "ok", "{trends}");
+}
+
+#[test]
+fn retention_sees_bars_that_were_let_go_of_and_macro_events() {
+    let world = World::with_bars(0..3_000)
+        .with("macro_events_enabled", "1")
+        .with("macro_events_url", "http://macro.test");
+    world.poll_at(NOW_MS, "r1").unwrap();
+    let retention = world.body("assessments", "telemetry.data_backbone.retention");
+    assert_eq!(retention["checks"][1]["name"], "macro_events");
+    let kept = FIRST_MS + 1_000 * MINUTE_MS;
+    let mut pruned = world.stored.borrow()["BTC-USDT"].clone();
+    pruned.retain(|opens, _| *opens >= kept);
+    world
+        .stored
+        .borrow_mut()
+        .insert("BTC-USDT".to_owned(), pruned);
+    world.serve(0..3_001);
+    world.poll_at(NOW_MS + MINUTE_MS, "r2").unwrap();
+    assert_eq!(world.series("BTC-USDT")["earliest_open_time_ms"], kept);
+}

@@ -222,11 +222,13 @@ impl Work {
             total.instrument = series.instrument;
         }
         self.show();
+        // A run may store bars and then come to the end of the venue's budget.
+        if let Some(not_before_ms) = said.not_before_ms {
+            return Ok(Standing::Wait(not_before_ms));
+        }
         if report.outcome == Outcome::Hold {
-            return said.not_before_ms.map(Standing::Wait).ok_or_else(|| {
-                let reason = report.reason.as_deref().unwrap_or("no reason given");
-                anyhow!("the stage holds: {reason}")
-            });
+            let reason = report.reason.as_deref().unwrap_or("no reason given");
+            return Err(anyhow!("the stage holds: {reason}"));
         }
         Ok(if is_behind {
             Standing::Behind
