@@ -119,8 +119,12 @@ impl Ran {
         if self.series == 0 {
             return Fallback::NotRun;
         }
-        if self.without_bars.is_empty() {
-            return Fallback::Executed;
+        match (&self.record, &self.error) {
+            (Some(_), _) if self.without_bars.is_empty() => return Fallback::Executed,
+            (None, Some(error)) if self.without_bars.is_empty() => {
+                return Fallback::Failed(error.clone());
+            }
+            _ => {}
         }
         let named = self.without_bars.iter().take(MAX_NAMED);
         let named: Vec<&str> = named.map(String::as_str).collect();
@@ -166,5 +170,47 @@ impl Ran {
             told["duration_ms"] = json!(record.duration_ms);
         }
         assessment.annotate("fallback_run", told);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ran(series: usize, without_bars: &[&str], record: Option<Record>) -> Ran {
+        Ran {
+            dimensions: vec![Dimension::DailyBars],
+            series,
+            without_bars: without_bars.iter().map(|name| (*name).to_owned()).collect(),
+            error: record.is_none().then(|| "deadline-exceeded".to_owned()),
+            record,
+        }
+    }
+
+    fn record() -> Option<Record> {
+        Some(Record::new("r1", 0, "secondary".to_owned()))
+    }
+
+    #[test]
+    fn a_fallback_ran_when_it_came_to_its_end_and_every_series_got_a_bar() {
+        assert_eq!(ran(2, &[], record()).outcome(), Fallback::Executed);
+        let failed = |ran: Ran| match ran.outcome() {
+            Fallback::Failed(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            failed(ran(2, &["SPY 1d"], record())),
+            "1 of 2 series got no newer bar: SPY 1d"
+        );
+        assert_eq!(
+            failed(ran(2, &["SPY 1d"], None)),
+            "1 of 2 series got no newer bar: SPY 1d: deadline-exceeded"
+        );
+        assert_eq!(failed(ran(2, &[], None)), "deadline-exceeded");
+    }
+
+    #[test]
+    fn where_no_series_asked_for_a_fallback_none_ran() {
+        assert_eq!(ran(0, &[], record()).outcome(), Fallback::NotRun);
     }
 }
