@@ -1,6 +1,7 @@
 //! A throw-away copy of what the stage `ingest` needs: its documents, and the newest bars but for the very newest, which the
 //! fallback has to bring.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -8,7 +9,7 @@ use bulkhead_evaluators::dimension::Dimension;
 use bulkhead_store::{Bars, BarsQuery, Key, MemoryStore, Series, Store, StoreError, Write};
 use ingest::journal::{self, State};
 use ingest::plan::{self, Plan};
-use ingest::series;
+use ingest::series::{self, Known, Ledger};
 use ingest::stored::Bodies;
 use serde_json::{Map, Value, json};
 
@@ -103,12 +104,12 @@ pub async fn of(
     if let Some(state) = documents.fresh_state()? {
         writes.push(upsert(journal::state_key(), state)?);
     }
-    copy.commit(writes, now_ms).await?;
     let mut copied = vec![];
     for dimension in dimensions {
         let Some(planned) = plan.bars(*dimension) else {
             continue;
         };
+        let mut symbols = BTreeMap::new();
         for instrument in &planned.symbols {
             let series = Series::new(instrument.as_str(), planned.timeframe.to_string())?;
             let bars = older(store.read_bars(&newest(&series)).await?);
@@ -116,9 +117,23 @@ pub async fn of(
             if newest_ms.is_some() {
                 copy.append_bars(series.clone(), bars, now_ms).await?;
             }
+            // As if polling had come so far: the run goes on there.
+            let known = Known {
+                filled_to_ms: newest_ms,
+                ..Known::default()
+            };
+            symbols.insert(series.instrument.clone(), known);
             copied.push(Copied { series, newest_ms });
         }
+        let ledger = Ledger {
+            dimension: *dimension,
+            timeframe: planned.timeframe,
+            graded_at_ms: now_ms,
+            symbols,
+        };
+        writes.push(upsert(series::key(*dimension), json!(ledger))?);
     }
+    copy.commit(writes, now_ms).await?;
     Ok(StoreCopy {
         store: Arc::new(copy),
         series: copied,
