@@ -80,6 +80,22 @@ fn up(deployment: &Deployment, arguments: &[&str], variables: &[(&str, &str)]) -
     command.output().unwrap()
 }
 
+/// How many replays run at once: each waits most of the time.
+const AT_ONCE: usize = 3;
+
+/// Checks all cases, several at a time.
+fn check_each<T: Sync>(cases: &[T], check: impl Fn(&T) + Sync) {
+    imported();
+    for some in cases.chunks(AT_ONCE) {
+        std::thread::scope(|scope| {
+            for case in some {
+                let check = &check;
+                scope.spawn(move || check(case));
+            }
+        });
+    }
+}
+
 const WHOLE: [&str; 3] = ["--speed", "max", "--exit-when-replayed"];
 
 /// What `faults` do, the bars of the file are stored in the end. `feed`: `0` by REST alone, `1` by websocket as well.
@@ -117,7 +133,7 @@ fn bars_of_the_feed(deployment: &Deployment) -> u64 {
 
 #[test]
 fn by_rest_every_bar_of_the_file_is_stored_whatever_goes_wrong() {
-    for faults in [
+    let faults = [
         "",
         "429=2@klines:2",
         "503@klines:2",
@@ -127,9 +143,10 @@ fn by_rest_every_bar_of_the_file_is_stored_whatever_goes_wrong() {
         "gap@klines:1-2",
         "duplicate@klines:2",
         "out-of-order@klines:2-3",
-    ] {
+    ];
+    check_each(&faults, |faults| {
         check(faults, "0");
-    }
+    });
 }
 
 #[test]
@@ -141,7 +158,7 @@ fn by_websocket_alone_every_bar_of_the_file_is_stored() {
 #[test]
 fn by_websocket_every_bar_of_the_file_is_stored_whatever_goes_wrong_and_rest_fills_the_gaps() {
     // REST begins to answer when most has come by websocket.
-    for (faults, least) in [
+    let cases = [
         ("cut@stream:20000", BARS),
         ("503@connect:1", BARS),
         ("slow=200@stream:1000", BARS),
@@ -152,11 +169,12 @@ fn by_websocket_every_bar_of_the_file_is_stored_whatever_goes_wrong_and_rest_fil
         ("duplicate@btcusdt@kline_1m:500", BARS),
         ("out-of-order@btcusdt@kline_1m:500", BARS),
         ("out-of-order@btcusdt@kline_1m:12500", BARS),
-    ] {
+    ];
+    check_each(&cases, |(faults, least)| {
         let deployment = check(&format!("503@klines:1-4,{faults}"), "1");
         let brought = bars_of_the_feed(&deployment);
-        assert!(brought >= least as u64, "{faults}: {brought}");
-    }
+        assert!(brought >= *least as u64, "{faults}: {brought}");
+    });
 }
 
 #[test]

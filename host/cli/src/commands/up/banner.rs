@@ -154,10 +154,9 @@ pub async fn farewell(
         "runs: {} success, {} hold, {} skipped, {} missed, {} failed",
         total.success, total.hold, total.skipped, total.missed, total.failed
     ))?;
-    for text in [lost(stats.journal_lost), super::events::lost(events)] {
-        if let Some(text) = text {
-            output::line(text)?;
-        }
+    let texts = [lost(stats.journal_lost), super::events::lost(events)];
+    for text in texts.into_iter().flatten() {
+        output::line(text)?;
     }
     Ok(())
 }
