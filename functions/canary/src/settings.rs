@@ -238,7 +238,7 @@ mod tests {
         let settings = read(&json!({}), &configured).unwrap();
         assert_eq!(settings.flags, Flags::all());
         assert_eq!(
-            serde_json::to_value(&settings.flags)
+            serde_json::to_value(settings.flags)
                 .unwrap()
                 .as_object()
                 .unwrap()
