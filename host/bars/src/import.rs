@@ -40,7 +40,7 @@ pub struct ImportOptions {
 pub struct Quarantine {
     /// The first [`MAX_QUARANTINE_LISTED`], in order.
     pub rows: Vec<RowError>,
-    /// How many of each [`Reason::name`].
+    /// How many of each [`crate::Reason::name`].
     pub counts: BTreeMap<&'static str, u64>,
 }
 
