@@ -18,9 +18,9 @@ use crate::measure::{middle, ratio, row};
 /// Symbols of the plan.
 const SYMBOLS: usize = 500;
 /// Bars of each that the first poll brings in.
-const FIRST_BARS: i64 = 120;
-/// Polls after it, a minute of the venue's clock apart.
-const CYCLES: i64 = 8;
+const FIRST_BARS: i64 = 60;
+/// Polls after it, a minute of the venue's clock apart: with more, Binance's budget of a minute would be used up.
+const CYCLES: i64 = 4;
 /// Symbols and bars of the read figure.
 const READ_BARS: u32 = FIRST_BARS as u32;
 /// A minute, in milliseconds.
