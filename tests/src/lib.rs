@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bulkhead_grants::dial::{Connector, Dialer, TcpConnector};
 use bulkhead_grants::documents::DocumentGrant;
-use bulkhead_grants::egress::{EgressGrant, EgressRule, StaticResolver};
+use bulkhead_grants::egress::{EgressGrant, EgressRule, Resolver, StaticResolver};
 use bulkhead_sandbox::{
-    CodeCache, ComponentSpec, Foundation, MarketDataGrant, Role, RunLimits, Sandbox, StageKind,
+    CodeCache, ComponentSpec, Foundation, LoadError, MarketDataGrant, Role, RunLimits, Sandbox,
+    StageKind,
 };
 use bulkhead_stage::{Finished, Invocation, ManualClock, Runner as _, TriggerKind};
 use bulkhead_store::{MemoryStore, Store};
@@ -109,13 +110,15 @@ impl Bench {
     /// A component does not load.
     pub fn with(
         specs: Vec<ComponentSpec>,
-        resolver: StaticResolver,
+        resolver: impl Resolver + 'static,
         connector: Arc<dyn Connector>,
     ) -> Self {
         let store = Arc::new(MemoryStore::new(NOW_MS));
         let clock = ManualClock::at(NOW_MS);
+        let resolver = Arc::new(resolver);
+        let foundation = foundation(store.clone(), clock.clone(), resolver, connector);
         Self {
-            sandbox: sandbox(specs, store.clone(), clock.clone(), resolver, connector),
+            sandbox: sandbox(foundation, specs),
             store,
             clock,
         }
@@ -137,32 +140,44 @@ impl Bench {
 /// # Panics
 /// A component does not load.
 pub fn sandbox_over(store: Arc<dyn Store>, specs: Vec<ComponentSpec>) -> Sandbox {
-    let clock = ManualClock::at(NOW_MS);
-    let connector = Arc::new(TcpConnector);
-    sandbox(specs, store, clock, StaticResolver::new(), connector)
+    sandbox(foundation_over(store), specs)
 }
 
-fn sandbox(
-    specs: Vec<ComponentSpec>,
+/// Why these components do not load, or nothing.
+pub fn load_errors(specs: Vec<ComponentSpec>) -> Vec<LoadError> {
+    let foundation = foundation_over(Arc::new(MemoryStore::new(NOW_MS)));
+    Sandbox::new(foundation, specs).err().unwrap_or_default()
+}
+
+fn sandbox(foundation: Foundation, specs: Vec<ComponentSpec>) -> Sandbox {
+    match Sandbox::new(foundation, specs) {
+        Ok(sandbox) => sandbox,
+        Err(errors) => panic!("{errors:#?}"),
+    }
+}
+
+fn foundation_over(store: Arc<dyn Store>) -> Foundation {
+    let clock = ManualClock::at(NOW_MS);
+    let resolver = Arc::new(StaticResolver::new());
+    foundation(store, clock, resolver, Arc::new(TcpConnector))
+}
+
+fn foundation(
     store: Arc<dyn Store>,
     clock: ManualClock,
-    resolver: StaticResolver,
+    resolver: Arc<dyn Resolver>,
     connector: Arc<dyn Connector>,
-) -> Sandbox {
+) -> Foundation {
     let dialer = match Dialer::with(connector, rustls::RootCertStore::empty()) {
         Ok(dialer) => dialer,
         Err(error) => panic!("{error}"),
     };
-    let foundation = Foundation {
+    Foundation {
         clock: Arc::new(clock),
         store,
-        resolver: Arc::new(resolver),
+        resolver,
         dialer,
         cache: cache(),
-    };
-    match Sandbox::new(foundation, specs) {
-        Ok(sandbox) => sandbox,
-        Err(errors) => panic!("{errors:#?}"),
     }
 }
 

@@ -7,14 +7,15 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bulkhead_grants::dial::Connector;
 use bulkhead_grants::egress::{
-    BoxFuture, EgressClass, EgressGrant, EgressRule, RuleHeader, RuleHeaders, StaticResolver,
+    BoxFuture, EgressClass, EgressGrant, EgressRule, Resolver, RuleHeader, RuleHeaders,
+    StaticResolver,
 };
 use bulkhead_stage::Finished;
-use bulkhead_store::{Key, Store as _, Write};
+use bulkhead_store::{Key, MemoryStore, Store as _, Write};
 use bulkhead_tests::{Bench, NOW_MS, guest};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -319,6 +320,58 @@ async fn a_guest_reaches_what_is_granted_and_no_address_beyond_it() {
         "only {at_the_gate} denials at the gate"
     );
     assert!(connected >= CONNECTED, "only {connected} connections");
+}
+
+/// Somebody turns the execution kill switch on while this resolver looks a name up.
+#[derive(Clone, Default)]
+struct SwitchedOnMeanwhile(Arc<OnceLock<Arc<MemoryStore>>>);
+
+impl Resolver for SwitchedOnMeanwhile {
+    fn resolve<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(async {
+            let store = self.0.get().unwrap();
+            let write = Write::Upsert {
+                key: Key::new("ops", "execution_kill_switch").unwrap(),
+                body: r#"{"enabled":true}"#.into(),
+            };
+            store.commit(vec![write], NOW_MS).await.unwrap();
+            Ok(vec!["93.184.216.34".parse().unwrap()])
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_switch_that_is_turned_on_while_a_name_is_looked_up_stops_the_order() {
+    let mut spec = guest("guest");
+    spec.egress = grants()["venues"].clone();
+    spec.variables.insert("exec_kill_switch".into(), "0".into());
+    let (resolver, counter) = (SwitchedOnMeanwhile::default(), Arc::new(Counter::default()));
+    let bench = Bench::with(vec![spec], resolver.clone(), counter.clone());
+    resolver.0.set(bench.store.clone()).unwrap();
+    let off = Switches {
+        exec_kill_switch: None,
+        execution_kill_switch: Some(r#"{"enabled":false}"#.into()),
+        risk_management: Some(r#"{"trading_enabled":true}"#.into()),
+        trading_gate: None,
+    };
+    set_switches(&bench, &off).await;
+    let order = json!({
+        "program": "fetch",
+        "method": "POST",
+        "scheme": "https",
+        "authority": "api.binance.com",
+        "path": "/api/v3/order",
+        "headers": [],
+    });
+    let finished = bench.run("guest", &order.to_string()).await;
+    let denied: Vec<&str> = finished
+        .usage
+        .denials
+        .iter()
+        .map(|denial| denial.reason.as_str())
+        .collect();
+    assert_eq!(denied, ["execution-kill-switch"]);
+    assert_eq!(counter.0.load(Ordering::SeqCst), 0);
 }
 
 /// Denied places that a redirect leads to.

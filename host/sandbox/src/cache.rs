@@ -228,6 +228,95 @@ mod tests {
         );
     }
 
+    /// The smallest component, and one with the smallest module in it.
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    const ANOTHER: &[u8] = b"\0asm\x0d\0\x01\0\x01\x08\0asm\x01\0\0\0";
+
+    /// The one file in the folder.
+    fn kept(folder: &tempfile::TempDir) -> PathBuf {
+        let names = left(folder);
+        assert_eq!(names.len(), 1, "{names:?}");
+        folder.path().join(&names[0])
+    }
+
+    /// Puts `content` in place of what is kept of [`COMPONENT`], loads that, and tells whether it was compiled anew.
+    fn is_made_again(folder: &tempfile::TempDir, engine: &Engine, content: &[u8]) -> bool {
+        let path = kept(folder);
+        fs::write(&path, content).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(UNIX_EPOCH).unwrap();
+        let cache = CodeCache::at(folder.path()).unwrap();
+        cache.load(engine, COMPONENT).unwrap();
+        fs::metadata(kept(folder)).unwrap().modified().unwrap() != UNIX_EPOCH
+    }
+
+    #[test]
+    fn code_that_is_damaged_or_cut_short_is_compiled_anew() {
+        let engine = Engine::default();
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CodeCache::at(folder.path()).unwrap();
+        cache.load(&engine, COMPONENT).unwrap();
+        let whole = fs::read(kept(&folder)).unwrap();
+        assert!(!is_made_again(&folder, &engine, &whole));
+
+        let code = engine.precompile_component(ANOTHER).unwrap();
+        let other_code = [&whole[..HASH_BYTES], &code].concat();
+        let mut flipped = whole.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        for damaged in [
+            &whole[..whole.len() - 1],
+            &whole[..HASH_BYTES],
+            &whole[..3],
+            &[],
+            &flipped,
+            &other_code,
+        ] {
+            assert!(is_made_again(&folder, &engine, damaged));
+            assert_eq!(fs::read(kept(&folder)).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn another_component_and_another_engine_have_entries_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CodeCache::at(folder.path()).unwrap();
+        let engine = Engine::default();
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(true);
+        let other_engine = Engine::new(&config).unwrap();
+        for (engine, component, entries) in [
+            (&engine, COMPONENT, 1),
+            (&engine, ANOTHER, 2),
+            (&other_engine, COMPONENT, 3),
+            (&engine, COMPONENT, 3),
+        ] {
+            cache.load(engine, component).unwrap();
+            assert_eq!(left(&folder).len(), entries);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_others_can_write_is_refused_and_a_new_one_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("code");
+        CodeCache::at(&folder).unwrap();
+        let mode = fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        for (mode, refused) in [
+            (0o720, true),
+            (0o702, true),
+            (0o777, true),
+            (0o755, false),
+            (0o700, false),
+        ] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            let opened = CodeCache::at(&folder);
+            assert_eq!(opened.is_err(), refused, "{mode:o}: {opened:?}");
+        }
+    }
+
     #[test]
     fn opening_the_cache_removes_what_is_too_much() {
         let names: Vec<String> = (0..MAX_ENTRIES + 3).map(|n| format!("{n}.cwasm")).collect();

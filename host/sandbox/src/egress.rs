@@ -129,15 +129,16 @@ impl Gate {
         options: Option<RequestOptions>,
     ) -> Result<http::Response<WasiBody>, Error> {
         let (parts, body) = request.into_parts();
-        let permit = match self.admit(&parts).await {
-            Ok(permit) => permit,
-            Err(denied) => return Err(self.refuse(denied)),
-        };
         let services = &self.services;
+        // First what may take long: the switches are to be read as late as they can be.
         let places = self
             .in_flight
             .connection(&self.component.bounds, &services.bounds)
             .await;
+        let permit = match self.admit(&parts).await {
+            Ok(permit) => permit,
+            Err(denied) => return Err(self.refuse(denied)),
+        };
         let mut limits = dial::Limits {
             response_bytes: self.received.left(),
             ..dial::Limits::default()
@@ -178,14 +179,19 @@ impl Gate {
 
     async fn admit(&self, parts: &http::request::Parts) -> Result<Permit, Denied> {
         let switches = self.switches().await;
-        admit(
+        let permit = admit(
             &RequestHead::of(parts),
             &self.component.spec.egress,
             self.mode,
             &switches,
             &*self.services.resolver,
         )
-        .await
+        .await?;
+        // Finding the address may have taken seconds, in which somebody turned a switch on.
+        if permit.class() == EgressClass::OrderEntry {
+            self.switches().await.check(permit.class())?;
+        }
+        Ok(permit)
     }
 
     /// The kill switches as they stand now. They are read only where they can matter: for a grant that has order entry

@@ -28,6 +28,7 @@ mod imports;
 mod in_flight;
 mod linker;
 mod log;
+mod nested;
 mod run;
 mod spec;
 mod state;

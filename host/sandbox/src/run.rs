@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulkhead_stage::{Failure, Finished, Invocation, Limit, Report, Usage};
+use bulkhead_stage::{
+    Event, Failure, Finished, Invocation, Limit, Metric, Outcome, Report, Span, StageError, Usage,
+};
 use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
@@ -25,8 +27,8 @@ const COPY_ALLOWANCE_BYTES: usize = 4 << 20;
 /// What the engine notes of a run's asynchronous calls, streams and futures: some notes for each handle.
 const MAX_CONCURRENT_STATES: usize = 4 * MAX_HANDLES;
 
-/// Runs something of its own from inside another run's import. The engine polls a run's imports from its own event loop
-/// and cannot enter a second one there, so that the inner run gets a task of its own, which ends with the outer run.
+/// Runs a strategy from inside a stage's import, on a task of its own, which ends with the stage's run: several strategies are
+/// asked at once, and other cores can take their share.
 pub async fn apart<T: Send + 'static>(
     inner: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Failure> {
@@ -70,17 +72,21 @@ pub async fn stage(
     bound(&mut store, component);
 
     let deadline = component.spec.limits.deadline;
-    let called = timeout(deadline, async {
-        let instance = pre.instantiate_async(&mut store).await?;
-        let guest = indices.load(&mut store, &instance)?;
-        store
-            .run_concurrent(async |accessor| {
-                guest
-                    .call_run(accessor, convert::invocation(invocation))
-                    .await
-            })
-            .await?
-    })
+    let nested = store.data().nested.clone();
+    let called = timeout(
+        deadline,
+        nested.drive(async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            let guest = indices.load(&mut store, &instance)?;
+            store
+                .run_concurrent(async |accessor| {
+                    guest
+                        .call_run(accessor, convert::invocation(invocation))
+                        .await
+                })
+                .await?
+        }),
+    )
     .await;
 
     let state = store.data();
@@ -93,7 +99,7 @@ pub async fn stage(
         Ok(Ok(answer)) => match (state.egress_limit_broken(), answer) {
             // Whatever the guest made of it: it had less than was sent.
             (Some(LimitBroken { limit, detail }), _) => Err(Failure::Limit { limit, detail }),
-            (None, Err(error)) => Err(Failure::Stage(convert::error(error))),
+            (None, Err(error)) => Err(stage_error(convert::error(error), component)),
             (None, Ok(report)) => within_output_limit(convert::report(report), component),
         },
     };
@@ -221,14 +227,42 @@ fn bound<T>(store: &mut Store<T>, component: &Loaded) {
 }
 
 fn within_output_limit(report: Report, component: &Loaded) -> Result<Report, Failure> {
-    let bytes = report.output.len()
-        + report
-            .events
-            .iter()
-            .map(|event| event.topic.len() + event.data.len())
-            .sum::<usize>();
+    let Report {
+        outcome: _,
+        reason,
+        output,
+        events,
+        spans,
+        metrics,
+    } = &report;
+    let events = events.iter().map(|event| {
+        let subject = event.subject.as_ref().map_or(0, String::len);
+        size_of::<Event>() + event.topic.len() + subject + event.data.len()
+    });
+    let spans = spans.iter().map(|span| size_of::<Span>() + span.name.len());
+    let metrics = metrics.iter().map(|metric| {
+        let labels = metric.labels.iter();
+        let labels =
+            labels.map(|(label, value)| size_of::<(String, String)>() + label.len() + value.len());
+        size_of::<Metric>() + metric.name.len() + labels.sum::<usize>()
+    });
+    let bytes = output.len()
+        + reason.as_ref().map_or(0, String::len)
+        + events.chain(spans).chain(metrics).sum::<usize>();
     check_output(bytes, component)?;
+    if report.outcome != Outcome::Success && reason.as_ref().is_none_or(String::is_empty) {
+        let detail = format!("the report says {:?} and gives no reason", report.outcome);
+        return Err(Failure::Stage(StageError::Internal(detail)));
+    }
     Ok(report)
+}
+
+/// What a stage says of its failure, which is an answer, too.
+fn stage_error(error: StageError, component: &Loaded) -> Failure {
+    match check_output(error.detail().len(), component) {
+        Ok(()) => Failure::Stage(error),
+        Err(too_much) => too_much,
+    }
 }
 
 fn check_output(bytes: usize, component: &Loaded) -> Result<(), Failure> {

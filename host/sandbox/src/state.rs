@@ -13,6 +13,7 @@ use crate::bounds::{Bounds, LimitBroken};
 use crate::egress::EgressHooks;
 use crate::in_flight::InFlight;
 use crate::log::Log;
+use crate::nested::Nested;
 use crate::spec::ComponentSpec;
 use crate::{Loaded, Services};
 
@@ -77,6 +78,8 @@ pub struct RunState {
     pub depth: u8,
     /// The calls that it has under way.
     pub in_flight: InFlight,
+    /// The runs that it has invoked.
+    pub nested: Nested,
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -112,6 +115,7 @@ impl RunState {
                 invocation.fake_mode,
             ),
             in_flight,
+            nested: Nested::default(),
             log,
             denials,
             fake_mode: invocation.fake_mode,
@@ -193,6 +197,13 @@ impl HostWallClock for WallClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_seed_of_hash_maps_follows_from_the_runs_id() {
+        assert_eq!(seed("run-1"), seed("run-1"));
+        assert_ne!(seed("run-1"), seed("run-2"));
+        assert_ne!(seed("run-1"), seed("run-10"));
+    }
 
     #[test]
     fn of_many_refusals_the_first_are_kept_and_the_last_of_them_is_told_apart() {

@@ -24,6 +24,20 @@ pub enum StageError {
     Other(String),
 }
 
+impl StageError {
+    /// What the stage said.
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::InvalidInput(text)
+            | Self::Denied(text)
+            | Self::Unavailable(text)
+            | Self::Conflict(text)
+            | Self::Internal(text)
+            | Self::Other(text) => text,
+        }
+    }
+}
+
 /// A bound that a run broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

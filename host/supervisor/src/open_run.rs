@@ -122,7 +122,7 @@ fn with_denial(detail: Option<String>, denial: Option<Denial>) -> Option<String>
         (Some(text), _) | (None, Some(text)) => text,
         (None, None) => return None,
     };
-    Some(cut(&text, MAX_DETAIL_BYTES).to_owned())
+    Some(bounded(text))
 }
 
 fn log_failure(entry: &JournalEntry) {
@@ -145,6 +145,11 @@ impl Drop for OpenRun<'_> {
             self.active.supervisor().journal.enter_now(entry);
         }
     }
+}
+
+/// A detail as it is entered and logged.
+pub(crate) fn bounded(detail: String) -> String {
+    cut(&detail, MAX_DETAIL_BYTES).to_owned()
 }
 
 fn cut(text: &str, bytes: usize) -> &str {

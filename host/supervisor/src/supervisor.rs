@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use crate::admission::{Admission, Cancel, Decision};
 use crate::backoff::pause_after;
 use crate::journal::{Journal, JournalWriter};
-use crate::open_run::OpenRun;
+use crate::open_run::{OpenRun, bounded};
 use crate::run_id::RunIds;
 use crate::stats::Counters;
 use crate::{Entropy, EventSink, JournalEntry, RunEnded, RunPolicy, RunStatus, Stats, reason};
@@ -376,7 +376,15 @@ impl Supervisor {
                 _ => return (Ok(finished), attempt),
             };
             let pause = pause_after(attempt, &policy.retries, &*self.entropy);
-            tracing::warn!(run_id, component = request.component, attempt, %failure, ?pause, "run failed, will be tried again");
+            let failure = bounded(failure.to_string());
+            tracing::warn!(
+                run_id,
+                component = request.component,
+                attempt,
+                failure,
+                ?pause,
+                "run failed, will be tried again"
+            );
             if let Err(reason) = unless(cancel, tokio::time::sleep(pause)).await {
                 return (Err(reason), attempt);
             }

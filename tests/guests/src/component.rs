@@ -1,3 +1,6 @@
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::Program;
@@ -68,10 +71,16 @@ impl Guest for Hostile {
             }
             Program::WriteThenFail => write_then_fail().await?,
             Program::AppendBar => append_bar().await?,
+            Program::NewestBar => newest_bar().await?,
+            Program::CountRuns => json!({"before": RUNS.fetch_add(1, Ordering::Relaxed)}),
+            Program::HashSeed => json!({"hash": RandomState::new().hash_one(0)}),
         };
         Ok(report(output.to_string()))
     }
 }
+
+/// The runs of this instance.
+static RUNS: AtomicU64 = AtomicU64::new(0);
 
 fn report(output: String) -> Report {
     Report {
@@ -216,11 +225,14 @@ async fn many_timers_at_once(count: usize) -> Value {
     json!({"waited": futures::future::join_all(all).await.len()})
 }
 
-async fn append_bar() -> Result<Value, StageError> {
-    let series = market_data::Series {
+fn series() -> market_data::Series {
+    market_data::Series {
         instrument: "BTC-USDT".into(),
         timeframe: "1m".into(),
-    };
+    }
+}
+
+async fn append_bar() -> Result<Value, StageError> {
     let one = || vec![1];
     let bars = market_data::Bars {
         price_scale: 0,
@@ -232,9 +244,15 @@ async fn append_bar() -> Result<Value, StageError> {
         close: one(),
         volume: one(),
     };
-    let appended = market_data::append_bars(series, bars).await;
+    let appended = market_data::append_bars(series(), bars).await;
     appended.map_err(|error| StageError::Denied(format!("{error:?}")))?;
     Ok(json!({}))
+}
+
+async fn newest_bar() -> Result<Value, StageError> {
+    let newest = market_data::latest(series()).await;
+    let newest = newest.map_err(|error| StageError::Denied(format!("{error:?}")))?;
+    Ok(json!({"newest": newest}))
 }
 
 /// Sends the request that the input describes, and answers what came back.

@@ -72,6 +72,12 @@ programs! {
     WriteThenFail = "write-then-fail";
     /// Stores one bar.
     AppendBar = "append-bar";
+    /// Asks for the newest bar.
+    NewestBar = "newest-bar";
+    /// Answers how many runs its instance has had before.
+    CountRuns = "count-runs";
+    /// Answers a hash whose seed is that of hash maps.
+    HashSeed = "hash-seed";
 }
 
 impl Program {

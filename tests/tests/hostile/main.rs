@@ -10,6 +10,9 @@ use bulkhead_stage::Finished;
 use tokio::sync::{Mutex, MutexGuard};
 
 mod components;
+mod grants;
+mod kill_switches;
+mod linker;
 mod memory;
 mod programs;
 mod strategies;

@@ -61,6 +61,9 @@ withstood! {
     a_granted_request_is_answered: Fetch => "success";
     a_commit_with_one_bad_write_is_an_error: WriteThenFail => "internal";
     a_bar_is_appended: AppendBar => "success";
+    the_newest_bar_is_read: NewestBar => "success";
+    runs_are_counted: CountRuns => "success";
+    a_hash_is_answered: HashSeed => "success";
 }
 
 /// The venue that a program needs.
@@ -131,12 +134,22 @@ struct Withstood {
     venue: Option<Venue>,
 }
 
-/// Runs `program` beside a neighbour. Its run ends with the word `expected`, the neighbour's runs succeed meanwhile, the host
-/// grows within bounds, and the next run of the same component is clean.
+/// Runs `program` as [`outlasts`] does.
 async fn withstands(program: Program, expected: &str) -> Withstood {
     let _alone = alone().await;
     let venue = venue(program).await;
-    let mut hostile = reaching("hostile", venue.as_ref());
+    let hostile = reaching("hostile", venue.as_ref());
+    let (finished, bench) = outlasts(hostile, &input(program, venue.as_ref()), expected).await;
+    Withstood {
+        finished,
+        bench,
+        venue,
+    }
+}
+
+/// Runs the component `hostile` beside a neighbour. Its run ends with the word `expected`, the neighbour's runs succeed
+/// meanwhile, the host grows within bounds, and the next run of the same component is clean.
+async fn outlasts(mut hostile: ComponentSpec, input: &Value, expected: &str) -> (Finished, Bench) {
     hostile.limits.deadline = match expected {
         "deadline-exceeded" => SHORT,
         _ => LONG,
@@ -147,21 +160,16 @@ async fn withstands(program: Program, expected: &str) -> Withstood {
     runs_well(&bench, "neighbour").await;
 
     let growth = Growth::begin();
-    let input = input(program, venue.as_ref());
     let neighbours = async {
         for _ in 0..NEIGHBOURS {
             runs_well(&bench, "neighbour").await;
         }
     };
-    let (finished, ()) = join(run(&bench, "hostile", &input), neighbours).await;
+    let (finished, ()) = join(run(&bench, "hostile", input), neighbours).await;
     assert_eq!(word(&finished), expected, "{finished:?}");
     growth.is_bounded();
     runs_well(&bench, "hostile").await;
-    Withstood {
-        finished,
-        bench,
-        venue,
-    }
+    (finished, bench)
 }
 
 /// What a run answered.
@@ -184,11 +192,33 @@ async fn many_small_values_in_an_answer_end_at_what_the_host_may_copy() {
 #[tokio::test]
 async fn a_growing_table_ends_at_the_table_limit() {
     let _alone = alone().await;
-    let mut spec = guest("guest");
-    spec.wasm = crate::components::table_grower();
-    let bench = Bench::new(vec![spec]);
-    let finished = run(&bench, "guest", &json!({})).await;
-    assert_eq!(word(&finished), "table-limit-exceeded");
+    let mut hostile = guest("hostile");
+    hostile.wasm = crate::components::table_grower();
+    outlasts(hostile, &json!({}), "table-limit-exceeded").await;
+}
+
+#[tokio::test]
+async fn each_run_finds_the_guests_memory_as_it_was_in_the_beginning() {
+    let withstood = withstands(Program::CountRuns, "success").await;
+    let input = input(Program::CountRuns, None);
+    for finished in [
+        withstood.finished,
+        run(&withstood.bench, "hostile", &input).await,
+    ] {
+        assert_eq!(output(&finished), json!({"before": 0}));
+    }
+}
+
+#[tokio::test]
+async fn the_seed_of_a_guests_hash_maps_follows_from_the_runs_id() {
+    let withstood = withstands(Program::HashSeed, "success").await;
+    let hash = async |run_id: &str| {
+        let mut invocation = invocation(&input(Program::HashSeed, None).to_string(), false);
+        invocation.run_id = run_id.into();
+        output(&withstood.bench.sandbox.run("hostile", invocation).await)
+    };
+    assert_eq!(hash("run-1").await, output(&withstood.finished));
+    assert_ne!(hash("run-2").await, output(&withstood.finished));
 }
 
 #[tokio::test]

@@ -195,6 +195,16 @@ async fn a_strategy_that_holds_is_asked_beside_the_good_one() {
 }
 
 #[tokio::test]
+async fn each_evaluation_finds_the_strategys_memory_as_it_was_in_the_beginning() {
+    let hold = Strategy::well_behaved().evaluate;
+    let once = format!(
+        "(if (i32.load (i32.const 64)) (then unreachable))
+        (i32.store (i32.const 64) (i32.const 1)) {hold}"
+    );
+    evaluating(&once, 4, Fate::Bounded).await;
+}
+
+#[tokio::test]
 async fn a_strategy_that_traps_when_it_describes_itself_is_left_out() {
     describing(TRAP, Fate::LeftOut).await;
 }

@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulkhead_stage::{Finished, Invocation, Outcome, Report, Runner, SystemClock, Usage};
-use bulkhead_store::{SqliteOptions, SqliteStore, Store as _};
-use bulkhead_supervisor::{
-    Journal, JournalEntry, JournalError, Overlap, Retries, RunPolicy, SeededEntropy, Supervisor,
-};
+use bulkhead_store::{SqliteOptions, SqliteStore};
+use bulkhead_supervisor::{Overlap, Retries, RunPolicy, SeededEntropy, Supervisor};
 use bulkhead_tests::NOW_MS;
 use bulkhead_triggers::http::{Beside, Route, serve};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+
+#[path = "../../src/journal.rs"]
+mod journal;
+use journal::StoreJournal;
 
 use crate::load::{self, Load, Measured};
 use crate::{INPUT, deployed};
@@ -40,32 +42,6 @@ impl Runner for Trivial {
             }
         }
         .boxed()
-    }
-}
-
-struct StoreJournal(Arc<SqliteStore>);
-
-impl Journal for StoreJournal {
-    fn record(&self, entries: Vec<JournalEntry>) -> BoxFuture<'_, Result<(), JournalError>> {
-        let runs = entries
-            .into_iter()
-            .map(|entry| bulkhead_store::RunRecord {
-                run_id: entry.run_id,
-                component: entry.component,
-                stage: entry.stage,
-                trigger: entry.trigger.as_str().to_owned(),
-                scheduled_at_ms: entry.scheduled_at_ms,
-                started_at_ms: entry.started_at_ms,
-                finished_at_ms: entry.finished_at_ms,
-                attempt: entry.attempt,
-                status: entry.status.as_str().to_owned(),
-                reason: entry.reason,
-                detail: entry.detail,
-                host_calls: entry.host_calls,
-                denials: entry.denials,
-            })
-            .collect();
-        async move { self.0.record_runs(runs).await.map_err(JournalError::new) }.boxed()
     }
 }
 

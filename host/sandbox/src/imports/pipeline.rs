@@ -21,13 +21,14 @@ impl<T: Send> HostWithStore<T> for Imports {
         stage: String,
         invocation: stage::Invocation,
     ) -> wasmtime::Result<Result<stage::Report, Error>> {
-        let (services, granted, depth, in_flight) = accessor.with(|mut access| {
+        let (services, granted, depth, in_flight, nested) = accessor.with(|mut access| {
             let state = access.get();
             (
                 Arc::clone(&state.services),
                 state.spec().invoke.contains(&stage),
                 state.depth,
                 state.in_flight.clone(),
+                state.nested.clone(),
             )
         });
         if !invocation.fake_mode {
@@ -56,15 +57,11 @@ impl<T: Send> HostWithStore<T> for Imports {
             Err(error) => return Ok(Err(Error::Other(error.to_string()))),
         };
         let places = in_flight.inner_run(&services.bounds, Inner::Stage).await;
-        let inner = run::apart(async move {
+        let inner = nested.run(async move {
             let _places = places;
             run::stage(&services, &target, invocation, depth + 1).await
         });
-        let result = match inner.await {
-            Ok(finished) => finished.result,
-            Err(failure) => Err(failure),
-        };
-        Ok(match result {
+        Ok(match inner.await.result {
             Ok(report) => Ok(convert::report_for_guest(report)),
             Err(Failure::Stage(error)) => Err(Error::Failed(convert::error_for_guest(error))),
             Err(Failure::UnknownComponent { component }) => Err(Error::UnknownStage(component)),

@@ -346,3 +346,31 @@ impl Store for SqliteStore {
         self.read(|connection| journal::counts(connection))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use rusqlite::types::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_writer_flushes_the_log_before_a_commit_returns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+        let setting = |name: &'static str| {
+            block_on(store.change(Ok(()), move |connection| {
+                connection
+                    .pragma_query_value(None, name, |row| row.get::<_, Value>(0))
+                    .map_err(fault("read a setting"))
+            }))
+        };
+        let full = Value::Integer(2);
+        assert_eq!(setting("synchronous").unwrap(), full);
+        assert_eq!(
+            setting("journal_mode").unwrap(),
+            Value::from("wal".to_owned())
+        );
+    }
+}

@@ -115,7 +115,7 @@ fn a_file_of_a_newer_schema_is_refused_with_both_versions() {
         .unwrap();
     let shown = open_at(&path).unwrap_err().to_string();
     assert!(shown.contains("version 99"), "{shown}");
-    assert!(shown.contains("up to 2"), "{shown}");
+    assert!(shown.contains("up to 3"), "{shown}");
     assert!(shown.contains("state.db"), "{shown}");
 }
 
