@@ -15,6 +15,8 @@ pub struct MockRun {
     pub result: Value,
     /// In the order they were raised.
     pub metrics: Vec<Metric>,
+    /// What the stage said that failed by an exception.
+    pub cause: Option<Failure>,
 }
 
 /// Runs the mock feed, if its flag or `signals_fake_mode` is on.
@@ -27,6 +29,7 @@ pub async fn run(stages: &mut impl Stages, settings: &Settings) -> Result<MockRu
         return Ok(MockRun {
             result,
             metrics: vec![counter("skipped")],
+            cause: None,
         });
     }
     let payload = frames::mock_payload(settings.mock_feed_seed.as_ref());
@@ -35,11 +38,13 @@ pub async fn run(stages: &mut impl Stages, settings: &Settings) -> Result<MockRu
         return Ok(MockRun {
             result: consumed,
             metrics: vec![counter("error")],
+            cause: None,
         });
     }
     let pipeline::Run {
         response,
         mut metrics,
+        cause,
     } = pipeline::run(stages, &consumed["envelope"], settings).await;
     metrics.push(counter(if response["status"] == "success" {
         "success"
@@ -49,6 +54,7 @@ pub async fn run(stages: &mut impl Stages, settings: &Settings) -> Result<MockRu
     Ok(MockRun {
         result: response,
         metrics,
+        cause,
     })
 }
 

@@ -15,19 +15,28 @@ pub struct Run {
     pub response: Value,
     /// In the order they were raised.
     pub metrics: Vec<Metric>,
+    /// What the stage said that failed by an exception.
+    pub cause: Option<Failure>,
 }
 
 /// Runs the pipeline. Whatever fails is in the response: its status is then `hold`.
 pub async fn run(stages: &mut impl Stages, envelope: &Value, settings: &Settings) -> Run {
     let mut metrics = Vec::new();
-    let response = match respond(stages, envelope, settings, &mut metrics).await {
-        Ok(response) => response,
+    match respond(stages, envelope, settings, &mut metrics).await {
+        Ok(response) => Run {
+            response,
+            metrics,
+            cause: None,
+        },
         Err(stop) => {
             metrics.extend(Metric::failure(stop.stage, stop.reason));
-            hold(stop.reason, stop.reason, stop.meta)
+            Run {
+                response: hold(stop.reason, stop.reason, stop.meta),
+                metrics,
+                cause: stop.cause,
+            }
         }
-    };
-    Run { response, metrics }
+    }
 }
 
 /// The response of a run that may not go on: every stage's field is null.
@@ -47,11 +56,12 @@ pub fn hold(reason: &str, rationale: &str, meta: Value) -> Value {
 
 /// The response and the counters when a stage failed by an exception.
 #[must_use]
-pub fn exception(stage: &'static str) -> Run {
-    let stop = Stop::exception(stage);
+pub fn exception(stage: &'static str, cause: Failure) -> Run {
+    let stop = Stop::exception(stage, cause);
     Run {
         response: hold(stop.reason, stop.reason, stop.meta),
         metrics: Metric::failure(stop.stage, stop.reason).into(),
+        cause: stop.cause,
     }
 }
 
@@ -60,14 +70,16 @@ struct Stop {
     stage: &'static str,
     reason: &'static str,
     meta: Value,
+    cause: Option<Failure>,
 }
 
 impl Stop {
-    fn exception(stage: &'static str) -> Self {
+    fn exception(stage: &'static str, cause: Failure) -> Self {
         Self {
             stage,
             reason: "exception",
             meta: json!({}),
+            cause: Some(cause),
         }
     }
 }
@@ -105,6 +117,7 @@ async fn respond(
             stage: "validate",
             reason: "invalid_envelope",
             meta: json!({}),
+            cause: None,
         });
     }
     let trace_id = settings.fake_mode.then(|| Digest::of(envelope).trace_id());
@@ -112,6 +125,7 @@ async fn respond(
         stage,
         reason,
         meta: json!({ "trace_id": trace_id }),
+        cause: None,
     };
     let task = Decide {
         task: "decide",
@@ -126,9 +140,9 @@ async fn respond(
                 REQUESTS_METRIC,
                 &[("stage", "brain"), ("outcome", "success")],
             ));
-            return Err(Stop::exception("trade_engine"));
+            return Err(Stop::exception("trade_engine", failure));
         }
-        Err(_) => return Err(Stop::exception("brain")),
+        Err(failure) => return Err(Stop::exception("brain", failure)),
     };
     if !decided["brain_decision"].is_object() {
         return Err(invalid("brain", "invalid_brain_response"));
@@ -154,7 +168,7 @@ async fn respond(
     let mut executed = stages
         .invoke(Stage::Execute, &task)
         .await
-        .map_err(|_| Stop::exception("runtime_router"))?;
+        .map_err(|failure| Stop::exception("runtime_router", failure))?;
     if !executed["router_result"].is_object() {
         return Err(invalid("runtime_router", "invalid_router_response"));
     }

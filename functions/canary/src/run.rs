@@ -83,10 +83,22 @@ pub async fn run(stages: &mut impl Stages, settings: &Settings) -> Evidence {
         settings,
         spans: Vec::new(),
         metrics: Vec::new(),
+        causes: Vec::new(),
     };
     let response = canary.respond().await;
-    let Canary { spans, metrics, .. } = canary;
-    let checks = checks::check(&response, settings);
+    let Canary {
+        spans,
+        metrics,
+        causes,
+        ..
+    } = canary;
+    let mut checks = checks::check(&response, settings);
+    // The response has no room for what a stage said.
+    if let Some(failed) = checks.iter_mut().find(|check| !check.passed) {
+        for cause in causes {
+            failed.detail.push_str(&format!("; {cause}"));
+        }
+    }
     Evidence {
         response,
         checks,
@@ -137,6 +149,7 @@ struct Canary<'a, S> {
     settings: &'a Settings,
     spans: Vec<Span>,
     metrics: Vec<Metric>,
+    causes: Vec<Failure>,
 }
 
 impl<S: Stages> Canary<'_, S> {
@@ -152,9 +165,10 @@ impl<S: Stages> Canary<'_, S> {
 
     async fn with_ingest(&mut self) -> Value {
         let frame = frames::ingest_frame();
-        let Ok(mut ingested) = normalise(self.stages, "ingest_frame", &frame, self.settings).await
-        else {
-            return self.exception("ingest");
+        let normalised = normalise(self.stages, "ingest_frame", &frame, self.settings).await;
+        let mut ingested = match normalised {
+            Ok(ingested) => ingested,
+            Err(cause) => return self.exception("ingest", cause),
         };
         if ingested["status"] != "success" {
             let rationale = format!("ingest_{}", status_of(&ingested));
@@ -177,7 +191,7 @@ impl<S: Stages> Canary<'_, S> {
                 response["meta"]["mock_feed"] =
                     match mock_feed::run(self.stages, self.settings).await {
                         Ok(mock) => self.counted(mock),
-                        Err(_) => self.exception("mock_feed"),
+                        Err(cause) => self.exception("mock_feed", cause),
                     };
             }
         }
@@ -185,8 +199,9 @@ impl<S: Stages> Canary<'_, S> {
     }
 
     async fn with_mock_feed(&mut self) -> Value {
-        let Ok(mock) = mock_feed::run(self.stages, self.settings).await else {
-            return self.exception("mock_feed");
+        let mock = match mock_feed::run(self.stages, self.settings).await {
+            Ok(mock) => mock,
+            Err(cause) => return self.exception("mock_feed", cause),
         };
         let result = self.counted(mock);
         if result["status"] != "success" {
@@ -209,18 +224,22 @@ impl<S: Stages> Canary<'_, S> {
 
     async fn pipeline(&mut self, envelope: &Value) -> Value {
         let run = pipeline::run(self.stages, envelope, self.settings).await;
-        self.metrics.extend(run.metrics);
-        run.response
+        self.noted(run)
     }
 
     fn counted(&mut self, mock: MockRun) -> Value {
         self.metrics.extend(mock.metrics);
+        self.causes.extend(mock.cause);
         mock.result
     }
 
-    fn exception(&mut self, stage: &'static str) -> Value {
-        let run = pipeline::exception(stage);
+    fn exception(&mut self, stage: &'static str, cause: Failure) -> Value {
+        self.noted(pipeline::exception(stage, cause))
+    }
+
+    fn noted(&mut self, run: pipeline::Run) -> Value {
         self.metrics.extend(run.metrics);
+        self.causes.extend(run.cause);
         run.response
     }
 

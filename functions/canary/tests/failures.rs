@@ -83,6 +83,13 @@ fn a_stage_that_fails_makes_the_canary_hold_by_an_exception_at_that_stage() {
             json!({}),
             &failure(stage, "exception"),
         );
+        let said = &evidence
+            .checks
+            .iter()
+            .find(|check| !check.passed)
+            .unwrap()
+            .detail;
+        assert!(said.ends_with(text), "{said}");
     }
     let evidence = run_replacing(
         &settings(&["signals_mock_feed_enabled"]),

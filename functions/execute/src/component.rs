@@ -16,6 +16,7 @@ struct Component;
 bindings::export!(Component with_types_in bindings);
 
 bulkhead_kernel::component_ports!(Imports);
+bulkhead_kernel::component_report!();
 
 /// The imports of the world.
 struct Imports;

@@ -8,7 +8,8 @@ use bulkhead_kernel::flag;
 use bulkhead_kernel::intent::{Intent, OrderState};
 use bulkhead_kernel::money::{MoneyError, Quantity};
 use bulkhead_kernel::stage::{
-    Configuration, Document, Documents, Event, Key, Query, Report, StageError, Write, read_body,
+    Configuration, Document, Documents, Event, Key, Query, Report, StageError, Write, list_all,
+    read_body,
 };
 use bulkhead_kernel::trade::{SIGNAL_STATE, TRADE_ACTIONS, TradeAction};
 use serde_json::{Value, json};
@@ -23,8 +24,6 @@ pub const EXEC_DRY_RUN: &str = "exec_dry_run";
 pub const ACTIONS_PER_SERIES: u32 = 100;
 /// The most trade actions of all series that a run routes. Each takes up to eight calls of the host.
 pub const ACTIONS_PER_RUN: usize = 10_000;
-/// The most series whose trade actions are routed.
-pub const MAX_SERIES: u32 = 256;
 /// The most intents that the output lists; all of them are counted.
 pub const MAX_LISTED_INTENTS: usize = 100;
 /// The topic of the event that tells of orders.
@@ -118,7 +117,7 @@ pub async fn route(
         limits: &limits,
         now_ms,
     };
-    for series in list(ports, SIGNAL_STATE, None, None, MAX_SERIES).await? {
+    for series in list_all(ports, SIGNAL_STATE).await? {
         if let Some(engaged) = router.series(&series.key.id, &mut tally).await? {
             return Ok(tally.report(Some(engaged)));
         }

@@ -20,6 +20,7 @@ struct Component;
 bindings::export!(Component with_types_in bindings);
 
 bulkhead_kernel::component_ports!(Imports);
+bulkhead_kernel::component_report!();
 bulkhead_kernel::component_market_data!(Imports);
 
 /// The imports of the world.

@@ -10,14 +10,9 @@ mod bindings {
 }
 mod http;
 
-use bindings::bulkhead::pipeline::{documents, market_data};
-use bindings::exports::bulkhead::pipeline::stage;
 use bindings::wasi::clocks::{monotonic_clock, system_clock};
-use bindings::wasi::config::store;
 use bulkhead_kernel::bar::Columns;
-use bulkhead_kernel::stage::{
-    BarsQuery, Document, Documents, Key, MarketData, Query, Write, json_text,
-};
+use bulkhead_kernel::stage::{Configuration as _, json_text};
 use bulkhead_venues::HttpRequest;
 
 use crate::StageError;
@@ -30,6 +25,8 @@ use crate::task::{self, Outcome, Report, Task};
 struct Component;
 
 bindings::export!(Component with_types_in bindings);
+bulkhead_kernel::component_ports!(Imports);
+bulkhead_kernel::component_market_data!(Imports);
 
 impl stage::Guest for Component {
     fn describe() -> stage::Descriptor {
@@ -48,7 +45,7 @@ impl stage::Guest for Component {
         run(&imports, &invocation)
             .await
             .map(Into::into)
-            .map_err(Into::into)
+            .map_err(contract_error)
     }
 }
 
@@ -63,17 +60,22 @@ async fn run(imports: &Imports, invocation: &stage::Invocation) -> Result<Report
                 attempt: invocation.attempt,
                 is_scheduled: matches!(invocation.trigger, stage::TriggerKind::Cron),
             };
-            poll(imports, &settings()?, this).await.map(task::polled)
+            poll(imports, &settings(imports)?, this)
+                .await
+                .map(task::polled)
         }
-        Task::Frames(input) => frames::store(imports, &settings()?, &input, &invocation.run_id)
-            .await
-            .map(task::framed),
+        Task::Frames(input) => {
+            frames::store(imports, &settings(imports)?, &input, &invocation.run_id)
+                .await
+                .map(task::framed)
+        }
     }
 }
 
-fn settings() -> Result<Settings, StageError> {
+fn settings(imports: &Imports) -> Result<Settings, StageError> {
     Settings::read(|key| {
-        store::get(key).map_err(|error| format!("read the configuration `{key}`: {error:?}"))
+        let value = imports.value(key);
+        value.map_err(|error| format!("read the configuration `{key}`: {error}"))
     })
     .map_err(StageError::Internal)
 }
@@ -101,7 +103,7 @@ impl Ports for Imports {
     async fn latest(&self, instrument: &str, timeframe: &str) -> Result<Option<i64>, StageError> {
         market_data::latest(series(instrument, timeframe))
             .await
-            .map_err(Into::into)
+            .map_err(from_market_data)
     }
 
     async fn append(
@@ -120,7 +122,9 @@ impl Ports for Imports {
             close: bars.close,
             volume: bars.volume,
         };
-        let summary = market_data::append_bars(series(instrument, timeframe), bars).await?;
+        let summary = market_data::append_bars(series(instrument, timeframe), bars)
+            .await
+            .map_err(from_market_data)?;
         Ok(Appended {
             inserted: summary.inserted,
             updated: summary.updated,
@@ -140,145 +144,10 @@ impl Ports for Imports {
     }
 }
 
-impl Documents for Imports {
-    async fn get(&self, key: Key) -> Result<Option<Document>, StageError> {
-        let document = documents::get(key.into()).await?;
-        Ok(document.map(Into::into))
-    }
-
-    async fn list(&self, query: Query) -> Result<Vec<Document>, StageError> {
-        let page = documents::list(documents::Query {
-            collection: query.collection,
-            prefix: query.prefix,
-            start: query.start,
-            end: None,
-            order: documents::Order::Ascending,
-            limit: query.limit,
-            cursor: None,
-        })
-        .await?;
-        Ok(page.documents.into_iter().map(Into::into).collect())
-    }
-
-    async fn commit(&self, writes: Vec<Write>) -> Result<(), StageError> {
-        documents::commit(writes.into_iter().map(Into::into).collect()).await?;
-        Ok(())
-    }
-}
-
-impl MarketData for Imports {
-    async fn read_bars(&self, query: BarsQuery) -> Result<Columns, StageError> {
-        let bars = market_data::read_bars(market_data::BarsQuery {
-            series: series(&query.instrument, &query.timeframe),
-            start_ms: query.start_ms,
-            end_ms: query.end_ms,
-            limit: query.limit,
-            last: query.last,
-        })
-        .await?;
-        let columns = Columns {
-            price_scale: bars.price_scale,
-            volume_scale: bars.volume_scale,
-            open_time_ms: bars.open_time_ms,
-            open: bars.open,
-            high: bars.high,
-            low: bars.low,
-            close: bars.close,
-            volume: bars.volume,
-        };
-        columns
-            .validate()
-            .map_err(|error| StageError::Internal(error.to_string()))?;
-        Ok(columns)
-    }
-}
-
 fn series(instrument: &str, timeframe: &str) -> market_data::Series {
     market_data::Series {
         instrument: instrument.to_owned(),
         timeframe: timeframe.to_owned(),
-    }
-}
-
-impl From<Key> for documents::Key {
-    fn from(key: Key) -> Self {
-        Self {
-            collection: key.collection,
-            id: key.id,
-        }
-    }
-}
-
-impl From<documents::Document> for Document {
-    fn from(document: documents::Document) -> Self {
-        Self {
-            key: Key::new(document.key.collection, document.key.id),
-            revision: document.revision,
-            body: document.body,
-        }
-    }
-}
-
-impl From<Write> for documents::Write {
-    fn from(write: Write) -> Self {
-        match write {
-            Write::Create(key, body) => Self::Create(documents::Put {
-                key: key.into(),
-                body: json_text(&body),
-            }),
-            Write::Replace(key, expected_revision, body) => Self::Replace(documents::Replacement {
-                key: key.into(),
-                expected_revision,
-                body: json_text(&body),
-            }),
-            Write::Upsert(key, body) => Self::Upsert(documents::Put {
-                key: key.into(),
-                body: json_text(&body),
-            }),
-            Write::Delete(key) => Self::Delete(documents::Removal {
-                key: key.into(),
-                expected_revision: None,
-            }),
-        }
-    }
-}
-
-impl From<documents::Error> for StageError {
-    fn from(error: documents::Error) -> Self {
-        match error {
-            documents::Error::Denied(why) => Self::Denied(why),
-            documents::Error::Conflict(race) => Self::Conflict(format!(
-                "document `{}/{}` was changed by another run",
-                race.key.collection, race.key.id
-            )),
-            documents::Error::Invalid(why) => Self::Internal(why),
-            documents::Error::Unavailable(why) => Self::Unavailable(why),
-            documents::Error::Other(why) => Self::Other(why),
-        }
-    }
-}
-
-impl From<market_data::Error> for StageError {
-    fn from(error: market_data::Error) -> Self {
-        match error {
-            market_data::Error::Denied(why) => Self::Denied(why),
-            market_data::Error::Invalid(why) => Self::Internal(why),
-            market_data::Error::Unavailable(why) => Self::Unavailable(why),
-            market_data::Error::Other(why) => Self::Other(why),
-        }
-    }
-}
-
-impl From<StageError> for stage::StageError {
-    fn from(error: StageError) -> Self {
-        match error {
-            StageError::InvalidInput(detail) => Self::InvalidInput(detail),
-            StageError::Denied(detail) => Self::Denied(detail),
-            StageError::Unavailable(detail) => Self::Unavailable(detail),
-            StageError::Conflict(detail) => Self::Conflict(detail),
-            StageError::Internal(detail) => Self::Internal(detail),
-            StageError::Other(detail) => Self::Other(detail),
-        }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod assessment;
 pub mod bar;
 pub mod bar_row;
 pub mod calendar;
+mod component;
 pub mod flag;
 pub mod instant;
 pub mod instrument;

@@ -296,6 +296,42 @@ pub fn json_text(value: &Value) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| value.to_string())
 }
 
+/// The most documents that [`list_all`] gives.
+pub const MAX_LISTED: usize = 10_000;
+
+/// All documents of a collection, by their ids.
+///
+/// # Errors
+/// The store; [`StageError::Internal`] when there are more than [`MAX_LISTED`]: a part of them would look like all.
+pub async fn list_all(
+    documents: &impl Documents,
+    collection: &str,
+) -> Result<Vec<Document>, StageError> {
+    let mut all: Vec<Document> = vec![];
+    loop {
+        let last = all.last().map(|document| document.key.id.clone());
+        // The last one so far comes again.
+        let known = usize::from(last.is_some());
+        let query = Query {
+            collection: collection.to_owned(),
+            prefix: None,
+            start: last,
+            limit: MAX_LIST_LIMIT,
+        };
+        let page = documents.list(query).await?;
+        let is_last = page.len() < MAX_LIST_LIMIT as usize;
+        all.extend(page.into_iter().skip(known));
+        if all.len() > MAX_LISTED {
+            return Err(StageError::Internal(format!(
+                "`{collection}` holds more than {MAX_LISTED} documents; delete those that nobody needs"
+            )));
+        }
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
+
 /// Reads the input's JSON object and its `task`. Empty text means `{}`; without a `task` it is `default`.
 ///
 /// # Errors
@@ -369,205 +405,39 @@ where
         .map_err(|error: T::Err| wrong(error.to_string()))
 }
 
-/// Carries out [`Documents`] and [`Configuration`] for a type through a stage's imports, and turns this module's
-/// values into the contract's: `component_ports!(Imports)`, where `bindings` holds what wit-bindgen made of the world.
-#[macro_export]
-macro_rules! component_ports {
-    ($imports:ty) => {
-        use bindings::bulkhead::pipeline::documents;
-        use bindings::exports::bulkhead::pipeline::stage;
-        use bindings::wasi::config::store;
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
-        impl $crate::stage::Configuration for $imports {
-            fn value(&self, key: &str) -> Result<Option<String>, String> {
-                store::get(key).map_err(|error| format!("{error:?}"))
-            }
+    use super::*;
+    use crate::memory::{Memory, ready};
+
+    fn with_documents(count: usize) -> Memory {
+        let memory = Memory::default();
+        for number in 0..count {
+            memory.put("signalState", &format!("{number:05}"), &json!({}));
         }
+        memory
+    }
 
-        impl $crate::stage::Documents for $imports {
-            async fn get(
-                &self,
-                key: $crate::stage::Key,
-            ) -> Result<Option<$crate::stage::Document>, $crate::stage::StageError> {
-                Ok(documents::get(contract_key(key))
-                    .await
-                    .map_err(from_documents)?
-                    .map(from_document))
-            }
-
-            async fn list(
-                &self,
-                query: $crate::stage::Query,
-            ) -> Result<Vec<$crate::stage::Document>, $crate::stage::StageError> {
-                let query = documents::Query {
-                    collection: query.collection,
-                    prefix: query.prefix,
-                    start: query.start,
-                    end: None,
-                    order: documents::Order::Ascending,
-                    limit: query.limit,
-                    cursor: None,
-                };
-                let page = documents::list(query).await.map_err(from_documents)?;
-                Ok(page.documents.into_iter().map(from_document).collect())
-            }
-
-            async fn commit(
-                &self,
-                writes: Vec<$crate::stage::Write>,
-            ) -> Result<(), $crate::stage::StageError> {
-                documents::commit(writes.into_iter().map(contract_write).collect())
-                    .await
-                    .map_err(from_documents)?;
-                Ok(())
-            }
+    #[test]
+    fn all_documents_of_a_collection_are_listed_over_every_page() {
+        for count in [0, 999, 1_000, 1_001, 2_500] {
+            let memory = with_documents(count);
+            let listed = ready(list_all(&memory, "signalState")).unwrap();
+            let ids: Vec<&str> = listed
+                .iter()
+                .map(|document| document.key.id.as_str())
+                .collect();
+            assert_eq!(ids, memory.ids("signalState"));
         }
+    }
 
-        fn contract_key(key: $crate::stage::Key) -> documents::Key {
-            documents::Key {
-                collection: key.collection,
-                id: key.id,
-            }
-        }
-
-        fn contract_write(write: $crate::stage::Write) -> documents::Write {
-            use $crate::stage::Write;
-            match write {
-                Write::Create(key, body) => documents::Write::Create(documents::Put {
-                    key: contract_key(key),
-                    body: $crate::stage::json_text(&body),
-                }),
-                Write::Replace(key, expected_revision, body) => {
-                    documents::Write::Replace(documents::Replacement {
-                        key: contract_key(key),
-                        expected_revision,
-                        body: $crate::stage::json_text(&body),
-                    })
-                }
-                Write::Upsert(key, body) => documents::Write::Upsert(documents::Put {
-                    key: contract_key(key),
-                    body: $crate::stage::json_text(&body),
-                }),
-                Write::Delete(key) => documents::Write::Delete(documents::Removal {
-                    key: contract_key(key),
-                    expected_revision: None,
-                }),
-            }
-        }
-
-        fn from_document(document: documents::Document) -> $crate::stage::Document {
-            $crate::stage::Document {
-                key: $crate::stage::Key::new(document.key.collection, document.key.id),
-                revision: document.revision,
-                body: document.body,
-            }
-        }
-
-        fn from_documents(error: documents::Error) -> $crate::stage::StageError {
-            use $crate::stage::StageError;
-            match error {
-                documents::Error::Denied(why) => StageError::Denied(why),
-                documents::Error::Conflict(race) => StageError::Conflict(format!(
-                    "the document `{}/{}` was changed by another run",
-                    race.key.collection, race.key.id
-                )),
-                documents::Error::Invalid(why) => StageError::Internal(why),
-                documents::Error::Unavailable(why) => StageError::Unavailable(why),
-                documents::Error::Other(why) => StageError::Other(why),
-            }
-        }
-
-        fn contract_report(report: $crate::stage::Report) -> stage::Report {
-            use $crate::stage::Outcome;
-            stage::Report {
-                outcome: match report.outcome {
-                    Outcome::Success => stage::Outcome::Success,
-                    Outcome::Hold => stage::Outcome::Hold,
-                    Outcome::Skipped => stage::Outcome::Skipped,
-                },
-                reason: report.reason,
-                output: $crate::stage::json_text(&report.output),
-                events: report
-                    .events
-                    .into_iter()
-                    .map(|event| stage::Event {
-                        topic: event.topic,
-                        subject: event.subject,
-                        data: $crate::stage::json_text(&event.data),
-                    })
-                    .collect(),
-                spans: vec![],
-                metrics: report
-                    .metrics
-                    .into_iter()
-                    .map(|metric| stage::Metric {
-                        name: metric.name,
-                        labels: metric.labels,
-                        value: metric.value,
-                    })
-                    .collect(),
-            }
-        }
-
-        fn contract_error(error: $crate::stage::StageError) -> stage::StageError {
-            use $crate::stage::StageError;
-            match error {
-                StageError::InvalidInput(why) => stage::StageError::InvalidInput(why),
-                StageError::Denied(why) => stage::StageError::Denied(why),
-                StageError::Unavailable(why) => stage::StageError::Unavailable(why),
-                StageError::Conflict(why) => stage::StageError::Conflict(why),
-                StageError::Internal(why) => stage::StageError::Internal(why),
-                StageError::Other(why) => stage::StageError::Other(why),
-            }
-        }
-    };
-}
-
-/// Carries out [`MarketData`] for a type through a stage's imports; see [`component_ports!`](crate::component_ports).
-#[macro_export]
-macro_rules! component_market_data {
-    ($imports:ty) => {
-        use bindings::bulkhead::pipeline::market_data;
-
-        impl $crate::stage::MarketData for $imports {
-            async fn read_bars(
-                &self,
-                query: $crate::stage::BarsQuery,
-            ) -> Result<$crate::bar::Columns, $crate::stage::StageError> {
-                use $crate::stage::StageError;
-                let query = market_data::BarsQuery {
-                    series: market_data::Series {
-                        instrument: query.instrument,
-                        timeframe: query.timeframe,
-                    },
-                    start_ms: query.start_ms,
-                    end_ms: query.end_ms,
-                    limit: query.limit,
-                    last: query.last,
-                };
-                let bars = market_data::read_bars(query)
-                    .await
-                    .map_err(|error| match error {
-                        market_data::Error::Denied(why) => StageError::Denied(why),
-                        market_data::Error::Invalid(why) => StageError::Internal(why),
-                        market_data::Error::Unavailable(why) => StageError::Unavailable(why),
-                        market_data::Error::Other(why) => StageError::Other(why),
-                    })?;
-                let columns = $crate::bar::Columns {
-                    price_scale: bars.price_scale,
-                    volume_scale: bars.volume_scale,
-                    open_time_ms: bars.open_time_ms,
-                    open: bars.open,
-                    high: bars.high,
-                    low: bars.low,
-                    close: bars.close,
-                    volume: bars.volume,
-                };
-                columns
-                    .validate()
-                    .map_err(|error| StageError::Internal(error.to_string()))?;
-                Ok(columns)
-            }
-        }
-    };
+    #[test]
+    fn more_documents_than_can_be_listed_are_an_error_and_not_a_part_of_them() {
+        let error = ready(list_all(&with_documents(MAX_LISTED + 1), "signalState")).unwrap_err();
+        assert!(matches!(error, StageError::Internal(_)), "{error:?}");
+    }
 }

@@ -9,7 +9,7 @@
 use bulkhead_kernel::money::{MoneyError, Notional, Price};
 use bulkhead_kernel::stage::{
     BarsQuery, Configuration, Documents, Event, Key, MarketData, Query, Report, StageError, Write,
-    read_body, required,
+    list_all, read_body, required,
 };
 use bulkhead_kernel::trade::{
     SHADOW_TRADES, SIGNAL_STATE, ShadowTrade, ShadowTradeStatus, SignalState,
@@ -19,8 +19,6 @@ use serde_json::{Value, json};
 
 use crate::risk;
 
-/// The most series that a beat reads.
-pub const MAX_SERIES: u32 = 256;
 /// The most shadow trades that one commit marks.
 pub const MARKS_PER_COMMIT: usize = 100;
 /// The collection of the risk flags and of the heartbeat.
@@ -63,13 +61,7 @@ pub async fn beat(
         StageError::InvalidInput(format!("the scheduled instant {now_ms} ms is out of range"))
     })?;
     let mut tally = Tally::default();
-    let query = Query {
-        collection: SIGNAL_STATE.to_owned(),
-        prefix: None,
-        start: None,
-        limit: MAX_SERIES,
-    };
-    for document in ports.list(query).await? {
+    for document in list_all(ports, SIGNAL_STATE).await? {
         series(ports, &read_body(&document)?, now_ms, &mut tally).await?;
     }
     let equity = starting_equity

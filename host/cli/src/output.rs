@@ -33,7 +33,12 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 
 /// Prints one line to stdout.
 pub fn line(text: impl AsRef<str>) -> anyhow::Result<()> {
-    print(&format!("{}\n", text.as_ref()))
+    print(&format!("{}\n", harmless(text.as_ref())))
+}
+
+/// Text for a terminal that it cannot be steered by: part of it may come from a guest or a venue.
+pub fn harmless(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
 /// Prints a value as JSON to stdout, indented.
@@ -48,15 +53,15 @@ pub fn complain(error: &anyhow::Error) {
     } else {
         ("", "")
     };
-    eprintln!("{mark}error{plain}: {error}");
+    eprintln!("{mark}error{plain}: {}", harmless(&error.to_string()));
     for cause in error.chain().skip(1) {
-        eprintln!("  caused by: {cause}");
+        eprintln!("  caused by: {}", harmless(&cause.to_string()));
     }
 }
 
 /// Says something that is not data.
 pub fn talk(text: impl AsRef<str>) {
-    eprintln!("{}", text.as_ref());
+    eprintln!("{}", harmless(text.as_ref()));
 }
 
 /// Writes a file as a whole: whoever reads it finds what was there before or all of `content`. What is no regular

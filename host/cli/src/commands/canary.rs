@@ -34,15 +34,19 @@ pub async fn run(global: &Global, command: Canary) -> anyhow::Result<ExitCode> {
             fake_mode: false,
         })
         .await;
-    let report = completed
-        .finished
-        .result
-        .map_err(|failure| anyhow!("canary failed: {failure}"))?;
+    let report = match completed.finished.result {
+        Ok(report) => report,
+        Err(failure) => {
+            // An older success must not stand where this run left no evidence.
+            let hold = ::canary::pipeline::hold("exception", &failure.to_string(), json!({}));
+            write_artifact(&command.output, &hold)?;
+            bail!("canary failed: {failure}");
+        }
+    };
     let output: Value =
         serde_json::from_str(&report.output).context("the canary's output is not JSON")?;
     let response = &output["response"];
-    output::write_file(&command.output, artifact::render(response).as_bytes())
-        .with_context(|| format!("writing the artifact {} failed", command.output.display()))?;
+    write_artifact(&command.output, response)?;
     if global.json {
         output::json(&output)?;
     }
@@ -68,6 +72,11 @@ pub async fn run(global: &Global, command: Canary) -> anyhow::Result<ExitCode> {
         output::line(line)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_artifact(path: &Path, response: &Value) -> anyhow::Result<()> {
+    output::write_file(path, artifact::render(response).as_bytes())
+        .with_context(|| format!("writing the artifact {} failed", path.display()))
 }
 
 /// Checks an artifact of an earlier run.

@@ -94,8 +94,7 @@ fn shown(event: &StoredEvent, json: bool) -> String {
             text.push('\n');
         }
     }
-    // A stage's text does not steer a terminal.
-    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+    output::harmless(&text)
 }
 
 #[cfg(test)]

@@ -189,8 +189,14 @@ fn may(component: &Component) -> Vec<String> {
     let mut list = Vec::new();
     for rule in &component.egress {
         let paths: Vec<&str> = rule.paths.iter().map(|path| path.as_str()).collect();
+        // A component has no websockets: the host holds the feed, and gives it the frames.
+        let held = if rule.host.text.starts_with("ws") {
+            "fed by the host from "
+        } else {
+            ""
+        };
         list.push(format!(
-            "{} {} {}{}",
+            "{held}{} {} {}{}",
             rule.class.as_str(),
             rule.methods.join(","),
             rule.host.text,
