@@ -149,7 +149,8 @@ fn check(assessment: &mut Assessment, name: &str, (severity, summary): (Severity
     assessment.check(Check::new(name, severity, summary));
 }
 
-/// Puts ticks aside that are older than one before them, then those that are false.
+/// Puts ticks aside that are older than one before them, then those that are false: without a price that can be read, or by the
+/// ticks around them that have one.
 fn sort(ticks: &[Tick], policy: &Policy) -> Sorted {
     let mut in_order: Vec<Tick> = vec![];
     let mut sorted = Sorted::default();
@@ -160,8 +161,11 @@ fn sort(ticks: &[Tick], policy: &Policy) -> Sorted {
             in_order.push(*tick);
         }
     }
-    for (index, tick) in in_order.iter().enumerate() {
-        let next = in_order.get(index + 1);
+    let has_price = |tick: &Tick| tick.price.is_finite() && tick.price > 0.0;
+    let (readable, unreadable): (Vec<Tick>, Vec<Tick>) = in_order.into_iter().partition(has_price);
+    sorted.false_ticks = unreadable.len();
+    for (index, tick) in readable.iter().enumerate() {
+        let next = readable.get(index + 1);
         if is_false(sorted.retained.last(), tick, next, policy) {
             sorted.false_ticks += 1;
         } else {
@@ -171,11 +175,8 @@ fn sort(ticks: &[Tick], policy: &Policy) -> Sorted {
     sorted
 }
 
-/// Whether a tick is no positive number, or jumps away from the one before and the next one is back.
+/// Whether a tick jumps away from the one before and the next one is back.
 fn is_false(before: Option<&Tick>, tick: &Tick, next: Option<&Tick>, policy: &Policy) -> bool {
-    if !(tick.price.is_finite() && tick.price > 0.0) {
-        return true;
-    }
     let (Some(before), Some(next)) = (before, next) else {
         return false;
     };
@@ -386,6 +387,23 @@ mod tests {
             };
             check(&ticks, expect.0, expect.1);
         }
+    }
+
+    #[test]
+    fn a_tick_that_jumps_is_false_by_the_next_one_whose_price_can_be_read() {
+        for unreadable in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+            for (next, put_aside) in [(102.5, 3.0), (102.51, 2.0)] {
+                let spike = [105.0, unreadable, unreadable, next];
+                let ticks = priced(&[&[100.0; 5][..], &spike].concat());
+                let assessment = assess(&Inputs { ticks: &ticks }, &Policy::default(), NOW_MS);
+                let found = assessment.metrics["false_ticks"];
+                assert_eq!(found, put_aside, "{unreadable}, {next}");
+            }
+        }
+        // Nothing that can be read comes after it: it may be the new price.
+        let ticks = priced(&[100.0, 100.0, 100.0, 100.0, 105.0, f64::NAN]);
+        let assessment = assess(&Inputs { ticks: &ticks }, &Policy::default(), NOW_MS);
+        assert_eq!(assessment.metrics["false_ticks"], 1.0);
     }
 
     #[test]

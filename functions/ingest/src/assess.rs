@@ -3,6 +3,8 @@
 //! A poll may come each second, and seldom changes anything. Assessments are made when the way things stand changed (see
 //! [`Moment`]), [`AFTER_NEWS_MS`] after the last ones when bars came, and [`AT_LEAST_EVERY_MS`] after them in any case.
 
+use std::collections::BTreeMap;
+
 use bulkhead_evaluators::anomalies::TickSeries;
 use bulkhead_evaluators::backbone_validation::{self, Part};
 use bulkhead_evaluators::dimension::{Dimension, Plan, SliceResult};
@@ -124,6 +126,8 @@ pub struct View<'a> {
     pub held: &'a [retention::Found],
     /// Rows of earlier runs, in any order.
     pub earlier: &'a [JournalRecord],
+    /// Bars that were put aside since the newest of those rows.
+    pub rejected: &'a BTreeMap<Dimension, u64>,
     /// Where the schedule stands.
     pub schedule: &'a Schedule,
     /// The last failover drill.
@@ -268,6 +272,15 @@ pub fn failover(decision: &Decision, hops: &[Hop]) -> Assessment {
     assessment
 }
 
+/// What of a row's metadata is kept.
+const KEPT_METADATA: [&str; 3] = ["overall_status", "quality_status", "quality_score"];
+/// Bars that were put aside since the row before.
+const REJECTED: &str = "rejected_records";
+/// The same by the hour: a run takes a fraction of a second, which says nothing of how often that happens.
+const REJECTED_PER_HOUR: &str = "rejected_records_per_hour";
+/// A first row counts for so long, in milliseconds.
+const FIRST_ROW_MS: i64 = 3_600_000;
+
 /// This run's journal rows before those of earlier runs, without what only one run is interested in.
 fn rows(view: &View<'_>, quality: &ingest_quality::QualityReport) -> Vec<JournalRecord> {
     let records = journal::records(
@@ -281,15 +294,40 @@ fn rows(view: &View<'_>, quality: &ingest_quality::QualityReport) -> Vec<Journal
         },
         view.now_ms,
     );
-    let slim = records.into_iter().map(|record| JournalRecord {
-        symbols: vec![],
-        metadata: Map::new(),
-        ..record
-    });
     // A run that is tried again takes the place of its earlier attempt.
     let of_others = |record: &&JournalRecord| record.run_id != view.run_id;
-    let earlier = view.earlier.iter().filter(of_others).cloned();
+    let earlier = view.earlier.iter().filter(of_others);
+    let slim = records.into_iter().map(|mut record| {
+        record
+            .metadata
+            .retain(|name, _| KEPT_METADATA.contains(&name.as_str()));
+        if record.dimension != Dimension::MacroEvents {
+            let before = earlier
+                .clone()
+                .filter(|row| row.dimension == record.dimension)
+                .map(|row| row.executed_at_ms)
+                .max();
+            let rejected = view.rejected.get(&record.dimension).copied().unwrap_or(0);
+            let per_hour = per_hour(rejected, before, view.now_ms);
+            record.metadata.insert(REJECTED.to_owned(), json!(rejected));
+            record
+                .metadata
+                .insert(REJECTED_PER_HOUR.to_owned(), json!(per_hour));
+        }
+        JournalRecord {
+            symbols: vec![],
+            ..record
+        }
+    });
+    let earlier = earlier.clone().cloned();
     slim.chain(earlier).take(MAX_TREND_ROWS).collect()
+}
+
+/// A count since `before_ms` by the hour.
+fn per_hour(count: u64, before_ms: Option<i64>, now_ms: i64) -> f64 {
+    let since_ms = before_ms.map(|before| now_ms.saturating_sub(before));
+    let since_ms = since_ms.filter(|since| *since > 0).unwrap_or(FIRST_ROW_MS);
+    count as f64 / (since_ms as f64 / 3_600_000.0)
 }
 
 /// Rows as trends look at them. A bar that closed three seconds ago is no trend against one that closed a second ago: up to

@@ -73,8 +73,20 @@ pub struct SeriesResult {
     pub quarantined: u32,
     /// The open time of the newest stored bar, in Unix milliseconds.
     pub newest_open_time_ms: Option<i64>,
+    /// Up to which bar polling left nothing out, by when that bar opens, in Unix milliseconds.
+    #[serde(default)]
+    pub filled_to_ms: Option<i64>,
     /// How old the series is, in seconds: see `ingest/series`.
     pub freshness_seconds: Option<f64>,
+    /// How good it is, `ok`, `warn` or `error`, as in `ingest/series`.
+    #[serde(default)]
+    pub status: String,
+    /// How good it is, from 0 to 1.
+    #[serde(default)]
+    pub score: Option<f64>,
+    /// Why, in a sentence.
+    #[serde(default)]
+    pub why: String,
     /// True when the venue has more than this run asked for.
     pub is_behind: bool,
     /// Why no source answered.
@@ -98,6 +110,12 @@ pub struct DimensionRecord {
     pub missing: usize,
     /// See [`DimensionRecord::missing`].
     pub missing_symbols: Vec<String>,
+    /// How good it is by the quality evaluator: `ok`, `warn` or `error`.
+    #[serde(default)]
+    pub quality_status: Option<String>,
+    /// From 0 to 1, by the same.
+    #[serde(default)]
+    pub quality_score: Option<f64>,
     /// The age of the series that is furthest behind, in seconds.
     pub freshness_seconds: Option<f64>,
     /// How long the run took, in milliseconds.
@@ -142,6 +160,10 @@ pub struct Record {
     /// How many more were.
     #[serde(default)]
     pub more_symbols: usize,
+    /// Of how many planned series there is more to ask for: their source has more than was asked for so far, or the run had no
+    /// room left for them.
+    #[serde(default)]
+    pub behind: usize,
     /// The freshness of the series that is furthest behind, of those that were asked for, in seconds.
     pub freshness_seconds: Option<f64>,
     /// How long the poll took, in milliseconds.
@@ -177,6 +199,7 @@ impl Record {
             dimensions: Vec::new(),
             symbols: Vec::new(),
             more_symbols: 0,
+            behind: 0,
             freshness_seconds: None,
             duration_ms: 0.0,
             quarantined: Quarantine::default(),
@@ -208,13 +231,16 @@ impl Record {
         self.symbols.push(series);
     }
 
-    /// Leaves out the series beyond [`MAX_SERIES_KEPT`], those first with which nothing is wrong.
+    /// Leaves out the series beyond [`MAX_SERIES_KEPT`]: those first with which nothing is wrong, and those that failed last.
     pub fn bound(&mut self) {
         if self.symbols.len() <= MAX_SERIES_KEPT {
             return;
         }
-        let is_well = |series: &SeriesResult| series.error.is_none() && series.quarantined == 0;
-        self.symbols.sort_by_key(is_well);
+        self.symbols.sort_by_key(|series| {
+            let has_failed = series.error.is_some();
+            let is_well = series.quarantined == 0 && series.status == "ok";
+            (!has_failed, !series.is_behind, is_well)
+        });
         self.more_symbols = self.symbols.len() - MAX_SERIES_KEPT;
         self.symbols.truncate(MAX_SERIES_KEPT);
     }
@@ -297,6 +323,12 @@ impl Found {
         state.map(|state| state.sources.clone()).unwrap_or_default()
     }
 
+    /// Whether the run before quarantined the same bars.
+    pub fn has_quarantined(&self, quarantined: &Quarantine) -> bool {
+        let state = self.state.as_ref();
+        state.is_some_and(|state| state.last.quarantined == *quarantined)
+    }
+
     /// Whether the journal gets a document for `record`.
     pub fn is_news(&self, record: &Record) -> bool {
         let Some(State { last, memory, .. }) = &self.state else {
@@ -367,3 +399,6 @@ pub enum Entry {
     /// Its document again: an earlier attempt of the same run wrote it.
     Again,
 }
+
+#[cfg(test)]
+mod tests;

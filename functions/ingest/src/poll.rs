@@ -19,6 +19,8 @@ pub const MAX_CLOCK_SKEW_MS: i64 = 5_000;
 
 /// How the reason of a bar begins that was put aside for a jump.
 pub const ABSURD_JUMP: &str = "absurd_jump";
+/// The reason of a bar that came behind a later one.
+const OUT_OF_ORDER: &str = "out_of_order";
 
 /// A bar that was not stored, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +76,10 @@ pub struct SeriesPoll {
     now_ms: i64,
     range: Range,
     newest_seen_ms: Option<i64>,
+    /// The last bar so far, where it jumps: the next one tells whether it stands.
+    held: Option<(Bar, String)>,
+    /// From where a page was asked for again, since a bar came there behind a later one, in Unix milliseconds.
+    again_from_ms: Option<Option<i64>>,
     is_done: bool,
     quarantined: Vec<Quarantined>,
     tally: Tally,
@@ -101,6 +107,8 @@ impl SeriesPoll {
             now_ms,
             range,
             newest_seen_ms: None,
+            held: None,
+            again_from_ms: None,
             is_done: false,
             quarantined: Vec::new(),
             tally: Tally::default(),
@@ -126,11 +134,29 @@ impl SeriesPoll {
     }
 
     /// Takes a page of this series as it came; it `is_full` when there may be another. Gives the bars to store, ascending; the
-    /// others are quarantined or not closed yet.
+    /// others are quarantined or not closed yet. Where a bar stands behind a later one, the page counts up to there, and is asked
+    /// for once more from there.
     ///
     /// # Errors
     /// The bars cannot be held together in columns.
-    pub fn accept(&mut self, page: Vec<Bar>, is_full: bool) -> Result<Option<Columns>, String> {
+    pub fn accept(&mut self, mut page: Vec<Bar>, is_full: bool) -> Result<Option<Columns>, String> {
+        self.tally.pages += 1;
+        if let Some((place, late_ms)) = self.first_out_of_order(&page) {
+            let before_it = page.iter().take(place).map(|bar| bar.open_time_ms);
+            let last_ms = before_it.filter(|opens| *opens < late_ms).max();
+            let next = last_ms.and_then(|last| last.checked_add(self.rules.timeframe.millis()));
+            let from_ms = next.max(self.range.start_time_ms);
+            if self.again_from_ms != Some(from_ms) {
+                page.truncate(place);
+                page.retain(|bar| bar.open_time_ms < late_ms);
+                let columns = self.judge(page);
+                self.quarantine(late_ms, OUT_OF_ORDER.to_owned());
+                self.again_from_ms = Some(from_ms);
+                self.range.start_time_ms = from_ms;
+                self.end_if_all_pages_are_used();
+                return columns;
+            }
+        }
         let newest = page.iter().map(|bar| bar.open_time_ms);
         let newest_closed = newest
             .filter(|opens| self.rules.timeframe.close_time_ms(*opens) <= self.now_ms)
@@ -138,10 +164,27 @@ impl SeriesPoll {
         let saw_open_bar = page
             .iter()
             .any(|bar| self.rules.timeframe.close_time_ms(bar.open_time_ms) > self.now_ms);
-        self.tally.pages += 1;
         let columns = self.judge(page);
         self.turn_page(newest_closed, is_full && !saw_open_bar);
         columns
+    }
+
+    /// The first bar of a page that stands behind a later one, and nowhere else: its place, and when it opens.
+    fn first_out_of_order(&self, page: &[Bar]) -> Option<(usize, i64)> {
+        let mut newest_ms = None;
+        page.iter().enumerate().find_map(|(place, bar)| {
+            let opens_ms = bar.open_time_ms;
+            let is_late = Some(opens_ms) < newest_ms && Some(opens_ms) >= self.range.start_time_ms;
+            if self.rules.timeframe.close_time_ms(opens_ms) <= self.now_ms {
+                newest_ms = newest_ms.max(Some(opens_ms));
+            }
+            let came_before = || {
+                page[..place]
+                    .iter()
+                    .any(|other| other.open_time_ms == opens_ms)
+            };
+            (is_late && !came_before()).then_some((place, opens_ms))
+        })
     }
 
     /// Takes a part of an answer for several series, which has its own way of going on. Bars before this series' own start
@@ -165,7 +208,8 @@ impl SeriesPoll {
 
     /// The good bars in columns; what is wrong with the others is remembered.
     fn judge(&mut self, bars: Vec<Bar>) -> Result<Option<Columns>, String> {
-        let mut good = Vec::with_capacity(bars.len());
+        let mut good = Vec::with_capacity(bars.len() + 1);
+        good.extend(self.held.take().map(|(bar, _)| bar));
         for bar in bars {
             if self.rules.timeframe.close_time_ms(bar.open_time_ms) > self.now_ms {
                 if let Some(reason) = self.rules.of_the_future(&bar, self.now_ms) {
@@ -182,8 +226,14 @@ impl SeriesPoll {
                 }
             }
         }
+        let newest = good.last().copied();
         for (open_time_ms, reason) in self.rules.put_jumps_aside(&mut good, self.range.reference) {
-            self.quarantine(open_time_ms, reason);
+            match &newest {
+                Some(bar) if bar.open_time_ms == open_time_ms => {
+                    self.held = Some((*bar, reason));
+                }
+                _ => self.quarantine(open_time_ms, reason),
+            }
         }
         let Some(last) = good.last() else {
             return Ok(None);
@@ -214,10 +264,20 @@ impl SeriesPoll {
         let next =
             newest_in_page.and_then(|newest| newest.checked_add(self.rules.timeframe.millis()));
         let advances = next.is_some() && next > self.range.start_time_ms;
-        self.is_done = !has_more || !advances || self.tally.pages >= MAX_PAGES;
-        self.tally.is_behind = has_more && advances && self.is_done;
         if advances {
             self.range.start_time_ms = next;
+        }
+        if has_more && advances {
+            self.end_if_all_pages_are_used();
+        } else {
+            self.end(false);
+        }
+    }
+
+    /// There is more: for a later run, if this one has asked for all its pages.
+    fn end_if_all_pages_are_used(&mut self) {
+        if self.tally.pages >= MAX_PAGES {
+            self.end(true);
         }
     }
 
@@ -238,7 +298,10 @@ impl SeriesPoll {
     }
 
     /// What became of the series, and the bars that were quarantined.
-    pub fn finish(self) -> (Tally, Vec<Quarantined>) {
+    pub fn finish(mut self) -> (Tally, Vec<Quarantined>) {
+        if let Some((bar, reason)) = self.held.take() {
+            self.quarantine(bar.open_time_ms, reason);
+        }
         (self.tally, self.quarantined)
     }
 }

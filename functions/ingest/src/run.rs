@@ -20,6 +20,8 @@ use crate::series::{Known, Ledger, Shape};
 use crate::settings::Settings;
 
 mod ask;
+mod end;
+mod judge;
 mod keep;
 mod look;
 #[cfg(test)]

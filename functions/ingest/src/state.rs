@@ -1,6 +1,9 @@
 //! What is remembered between polls, besides the last record: budgets of sources, their failures, the schedule, and what was
 //! assessed last.
 
+use std::collections::BTreeMap;
+
+use bulkhead_evaluators::dimension::Dimension;
 use bulkhead_evaluators::scheduler;
 use bulkhead_venues::rate_limit::Budget;
 use serde::{Deserialize, Serialize};
@@ -79,6 +82,8 @@ pub struct Memory {
     pub stale_since_ms: Option<i64>,
     /// Macro events.
     pub macro_events: MacroState,
+    /// Bars that were put aside since the last row of trends.
+    pub rejected: BTreeMap<Dimension, u64>,
     /// How the last run that went from source to source did so; empty since all is well again.
     pub hops: Vec<Hop>,
 }

@@ -16,6 +16,7 @@ use bulkhead_bars::{
     BATCH_BARS, BadRows, BarFile, ExportRequest, Format, GapsQuery, ImportOptions, export, gaps,
     import_file, import_root, open, overview, read_back, verify,
 };
+use bulkhead_kernel::calendar::Calendar;
 use bulkhead_store::{
     Bars, BarsQuery, RetentionPolicy, Series, SqliteOptions, SqliteStore, Store as _,
     apply_retention,
@@ -138,6 +139,7 @@ fn one_long_series(folder: &Path) {
         let query = GapsQuery {
             series: series(),
             timeframe: "1m".parse().unwrap(),
+            calendar: Calendar::AroundTheClock,
             start_ms: None,
             end_ms: None,
         };
@@ -192,7 +194,12 @@ fn many_series(folder: &Path) {
         MANY_SERIES * BATCH_BARS,
         None,
         || {
-            assert_eq!(block_on(overview(&store, 0)).unwrap().len(), MANY_SERIES);
+            assert_eq!(
+                block_on(overview(&store, |_| Calendar::AroundTheClock, 0))
+                    .unwrap()
+                    .len(),
+                MANY_SERIES
+            );
         },
     );
 }

@@ -1,3 +1,4 @@
+use bulkhead_kernel::calendar::Calendar;
 use bulkhead_kernel::timeframe::Timeframe;
 use bulkhead_store::{BarsQuery, MAX_READ_LIMIT, Series, Store, StoreError};
 
@@ -13,6 +14,8 @@ pub struct GapsQuery {
     pub series: Series,
     /// How far apart its bars open.
     pub timeframe: Timeframe,
+    /// When its market is open.
+    pub calendar: Calendar,
     /// From this instant on, in Unix milliseconds. None: from the first bar.
     pub start_ms: Option<i64>,
     /// Before this instant, in Unix milliseconds. None: to the last bar.
@@ -83,8 +86,8 @@ pub enum GapsError {
 ///
 /// A bar is expected one timeframe after the one before it; a shift of less than half a timeframe, such as that of a
 /// daily bar at a change of clocks, is no gap. Before the first bar that is there, and in a series without one, bars
-/// are expected at whole timeframes from it, or from the Unix epoch. `is_session` says whether a market is open for the
-/// bar that opens then: one that is missing when it is not, is not missing.
+/// are expected at whole timeframes from it, or from the Unix epoch. One that would open while the market is closed is not
+/// missing, by its calendar and by `is_session`.
 ///
 /// # Errors
 /// The bars cannot be read, or the range is too long.
@@ -142,6 +145,18 @@ impl<F: Fn(i64) -> bool> Finder<'_, F> {
         self.query.timeframe.millis()
     }
 
+    /// Whether the calendar has a bar that opens then: it follows the instant one bar before.
+    fn is_open(&self, open_time_ms: i64) -> bool {
+        let GapsQuery {
+            calendar,
+            timeframe,
+            ..
+        } = self.query;
+        let before_ms = open_time_ms.saturating_sub(self.step_ms());
+        *calendar == Calendar::AroundTheClock
+            || calendar.next_open_ms(*timeframe, before_ms) == open_time_ms
+    }
+
     /// A bar is there.
     fn see(&mut self, open_time_ms: i64) -> Result<(), GapsError> {
         self.gaps.present_bars += 1;
@@ -195,7 +210,7 @@ impl<F: Fn(i64) -> bool> Finder<'_, F> {
             })?;
         let mut open: Option<Gap> = None;
         for at in (0..steps).map(|step| first_ms + step * step_ms) {
-            if (self.is_session)(at) {
+            if self.is_open(at) && (self.is_session)(at) {
                 let gap = open.get_or_insert(Gap {
                     first_ms: at,
                     last_ms: at,
@@ -232,6 +247,7 @@ mod tests {
         let query = GapsQuery {
             series: series(),
             timeframe: "1m".parse().unwrap(),
+            calendar: Calendar::AroundTheClock,
             start_ms: range[0].map(|minute| minute * MINUTE),
             end_ms: range[1].map(|minute| minute * MINUTE),
         };
@@ -280,6 +296,28 @@ mod tests {
     }
 
     #[test]
+    fn a_bar_of_a_stock_outside_the_session_of_new_york_is_not_missing() {
+        let store = MemoryStore::new(0);
+        // Friday 2024-07-05, 19:58 UTC; the market closes two minutes later, and opens on Monday at 13:30.
+        let (friday_ms, monday_ms) = (1_720_209_480_000, 1_720_445_400_000);
+        put(&store, [friday_ms, monday_ms + 2 * MINUTE]);
+        let query = GapsQuery {
+            series: series(),
+            timeframe: "1m".parse().unwrap(),
+            calendar: Calendar::UsEquities,
+            start_ms: None,
+            end_ms: None,
+        };
+        let found = block_on(gaps(&store, &query, |_| true)).unwrap();
+        let listed: Vec<(i64, u64)> = found
+            .listed
+            .iter()
+            .map(|gap| (gap.first_ms, gap.bars))
+            .collect();
+        assert_eq!(listed, [(friday_ms + MINUTE, 1), (monday_ms, 2)]);
+    }
+
+    #[test]
     fn gaps_are_found_across_pages_and_their_list_is_bounded() {
         let found = look((0..30_000).map(|at| at * 2), [None, None], |_| true);
         assert_eq!(found.present_bars, 30_000);
@@ -295,6 +333,7 @@ mod tests {
         let query = GapsQuery {
             series: series(),
             timeframe: "1d".parse().unwrap(),
+            calendar: Calendar::AroundTheClock,
             start_ms: None,
             end_ms: None,
         };
@@ -315,6 +354,7 @@ mod tests {
             let query = GapsQuery {
                 series: series(),
                 timeframe: "1s".parse().unwrap(),
+                calendar: Calendar::AroundTheClock,
                 start_ms,
                 end_ms,
             };

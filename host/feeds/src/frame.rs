@@ -86,6 +86,16 @@ pub(crate) fn parts(venue: FeedVenue, text: &str, received_at_ms: i64) -> Vec<Pa
     }
 }
 
+/// What of a message is for the stage: each frame as the JSON string that it is given, in order.
+pub fn frames(venue: FeedVenue, text: &str) -> Vec<String> {
+    let parts = parts(venue, text, 0);
+    let frames = parts.into_iter().filter_map(|part| match part {
+        Part::Frame(frame) => Some(frame.json),
+        Part::Control(_) | Part::Ignored => None,
+    });
+    frames.collect()
+}
+
 /// An element of an Alpaca message as a message.
 fn alone(element: &str, received_at_ms: i64) -> Part {
     let text = format!("[{element}]");

@@ -34,7 +34,7 @@ pub use board::{Board, Health, SERVICE};
 pub use courier::MAX_INPUT_BYTES;
 pub use error::{PlanError, SessionError};
 pub use feeds::{Feeds, Host, StopSummary};
-pub use frame::MAX_MESSAGE_BYTES;
+pub use frame::{MAX_MESSAGE_BYTES, frames};
 pub use heartbeat::{HEARTBEAT_COLLECTION, HEARTBEAT_EVERY, HEARTBEAT_ID};
 pub use plan::FeedPlan;
 pub use queue::MAX_QUEUE_BYTES;

@@ -30,4 +30,5 @@ pub use fault::{Disorder, Fault, FaultError, FaultKind, Faults, MAX_FAULTS, Targ
 pub use replay::{MAX_SERIES, Progress, Replay, ReplayError};
 pub use series::Series;
 pub use server::serve;
+pub use stream::replies;
 pub use venue::{Budgets, Keys, Venue};

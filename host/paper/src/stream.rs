@@ -8,12 +8,33 @@ pub(crate) mod connection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::VirtualClock;
+use http::HeaderMap;
+
 use crate::replay::Selected;
 use crate::series::{EVENTS, Series};
+use crate::{Venue, VirtualClock, alpaca, binance};
 
 /// The most streams of one connection, as Binance has it.
 pub(crate) const MAX_STREAMS: usize = 1_024;
+
+/// What a client of the websocket at `path` that sends `messages` is told: the greeting, and an answer to each. No events. None:
+/// there is no websocket.
+pub fn replies<'a>(
+    venue: &Arc<Venue>,
+    path: &str,
+    messages: impl IntoIterator<Item = &'a str>,
+) -> Option<Vec<String>> {
+    let opening = alpaca::stream::open(venue, path, &HeaderMap::new());
+    let mut opening = match opening {
+        Some(opening) => opening,
+        None => binance::stream::open(venue, path, None)?.ok()?,
+    };
+    let mut said = opening.session.greeting();
+    for message in messages {
+        said.extend(opening.session.hear(message, &mut opening.timeline));
+    }
+    Some(said)
+}
 
 /// Which events of a series a stream has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

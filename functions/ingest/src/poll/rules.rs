@@ -4,7 +4,7 @@ use bulkhead_kernel::bar::Bar;
 use bulkhead_kernel::calendar::Calendar;
 use rust_decimal::Decimal;
 
-use super::{ABSURD_JUMP, MAX_CLOCK_SKEW_MS, Rules};
+use super::{ABSURD_JUMP, MAX_CLOCK_SKEW_MS, OUT_OF_ORDER, Rules};
 
 /// Bars whose length divides a day open at whole multiples of it since the Unix epoch; the venue's weeks do not.
 const DAY_MS: i64 = 86_400_000;
@@ -30,7 +30,7 @@ impl Rules {
             return Some("duplicate".to_owned());
         }
         if floor_ms.is_some_and(|floor| bar.open_time_ms < floor) {
-            return Some("out_of_order".to_owned());
+            return Some(OUT_OF_ORDER.to_owned());
         }
         if self.is_off_grid(bar.open_time_ms) {
             return Some("off_grid".to_owned());
@@ -65,7 +65,7 @@ impl Rules {
     /// Takes out bars that jump away from the close before them, unless the bar after supports them: when they opened, and
     /// why. `reference` is the close before the first.
     ///
-    /// The last bar has none after it: it is asked for again with the next one, and stored when that supports it.
+    /// The last bar has none after it: it is for the caller to show it again with the next one, which stores it if that supports it.
     pub fn put_jumps_aside(
         &self,
         bars: &mut Vec<Bar>,

@@ -101,21 +101,21 @@ fn duplicates_disorder_and_invalid_bars_are_quarantined_and_never_stored() {
         "1"
     ]);
     let off_grid = json!([FIRST_MS + 7 * 60_000 + 1, "1", "1", "1", "1", "1"]);
-    let page = json!([
-        kline(0, "1"),
+    let out_of_order = json!([kline(0, "1"), kline(2, "1"), kline(1, "1"), kline(3, "1")]);
+    let again = json!([
+        kline(1, "1"),
         kline(2, "1"),
         kline(2, "9"),
-        kline(1, "1"),
         crooked,
         too_fine,
         off_grid,
         kline(8, "1")
     ]);
-    let world = World::default().answers([answered(200, &page)]);
+    let world = World::default().answers([answered(200, &out_of_order), answered(200, &again)]);
     let Polled::Stored(record) = world.poll_at(LATER_MS, "r1").unwrap() else {
         panic!("nothing stored")
     };
-    assert_eq!(world.stored_minutes("BTC-USDT"), [0, 2, 8]);
+    assert_eq!(world.stored_minutes("BTC-USDT"), [0, 1, 2, 8]);
     assert_eq!(
         world.stored.borrow()["BTC-USDT"][&(FIRST_MS + 120_000)]
             .close

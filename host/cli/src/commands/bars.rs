@@ -1,6 +1,7 @@
 //! `bulkhead bars`: the stored bars, and bars in files.
 
 mod backfill;
+mod calendars;
 mod export;
 mod gaps;
 mod import;
@@ -16,6 +17,7 @@ use bulkhead_store::{Series, Store};
 
 use crate::arguments::{Bars, BarsAction, Global, Selection};
 
+use calendars::Calendars;
 pub use list::age;
 pub use progress::Progress;
 

@@ -270,6 +270,23 @@ fn what_is_missing_is_listed_and_counted() {
 }
 
 #[test]
+fn the_nights_of_a_stock_are_missing_only_where_no_source_knows_stocks() {
+    let deployment = Deployment::untouched();
+    // The last minute of Friday 2024-07-05 and the first of the Monday after it.
+    let text = format!("{HEADER}1720209540000,1,1,1,1,1\n1720445400000,1,1,1,1,1\n");
+    let mut import = write(&deployment, &text);
+    import[4] = "spy";
+    deployment.json(&[&import[..], &["--json"]].concat());
+    for (venue, missing) in [("binance", 3_930), ("alpaca", 0)] {
+        let variable = format!("market_data_venue={venue}");
+        for command in ["list", "gaps"] {
+            let found = deployment.json(&["--variable", &variable, "bars", command, "--json"]);
+            assert_eq!(found[0]["missing_bars"], missing, "{venue} {command}");
+        }
+    }
+}
+
+#[test]
 fn prune_deletes_what_a_dry_run_said() {
     let deployment = Deployment::untouched();
     deployment.json(&[&write(&deployment, &rows(0..3_000))[..], &["--json"]].concat());
@@ -294,18 +311,20 @@ fn prune_deletes_what_a_dry_run_said() {
     );
 }
 
-/// A venue that has a bar for each minute since [`FIRST_MS`], so many, and nothing but klines. It ends with the test.
-fn venue(listener: TcpListener, bars: i64, close: i64) {
+/// A venue that has a bar for each minute since [`FIRST_MS`], so many of a symbol, and nothing but klines. It ends with the test.
+fn venue(listener: TcpListener, bars: impl Fn(&str) -> i64, close: i64) {
     for connection in listener.incoming() {
         let mut connection = connection.unwrap();
         let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
         let request = lines.next().unwrap().unwrap();
         // The rest of the head is none of its business.
         lines.find(|line| line.as_ref().is_ok_and(String::is_empty));
-        let start = request
-            .split(['?', '&', ' '])
-            .find_map(|part| part.strip_prefix("startTime="))
-            .map_or(FIRST_MS, |start| start.parse().unwrap());
+        let parameter = |name: &str| {
+            let mut parts = request.split(['?', '&', ' ']);
+            parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+        };
+        let bars = bars(parameter("symbol").unwrap());
+        let start = parameter("startTime").map_or(FIRST_MS, |start| start.parse().unwrap());
         let first = ((start - FIRST_MS + MINUTE_MS - 1) / MINUTE_MS).max(0);
         let klines: Vec<String> = (first..bars.min(first + 1_000))
             .map(|minute| {
@@ -316,10 +335,16 @@ fn venue(listener: TcpListener, bars: i64, close: i64) {
                 )
             })
             .collect();
-        let body = format!("[{}]", klines.join(","));
+        let (status, body) = match bars {
+            0.. => ("200 OK", format!("[{}]", klines.join(","))),
+            _ => (
+                "400 Bad Request",
+                r#"{"code":-1121,"msg":"Invalid symbol."}"#.to_owned(),
+            ),
+        };
         write!(
             connection,
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         )
         .unwrap();
@@ -328,6 +353,10 @@ fn venue(listener: TcpListener, bars: i64, close: i64) {
 
 /// A deployment whose venue is one of those.
 fn with_venue(bars: i64, close: i64) -> Deployment {
+    with_venue_of(move |_| bars, close)
+}
+
+fn with_venue_of(bars: impl Fn(&str) -> i64 + Send + 'static, close: i64) -> Deployment {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut deployment = Deployment::new();
     deployment.paper = listener.local_addr().unwrap().to_string();
@@ -353,6 +382,76 @@ fn backfill_runs_the_stage_until_the_series_is_no_longer_behind() {
         runs.as_array().unwrap().len(),
         2,
         "each run is in the journal"
+    );
+}
+
+/// Plans the bars of these instruments, a minute each.
+fn plan(deployment: &Deployment, instruments: &[String]) {
+    let plan = serde_json::json!({
+        "intraday_trades": {"symbols": instruments, "interval": "1m"},
+    });
+    let write = Write::Upsert {
+        key: Key::new("ingest_plan", "current").unwrap(),
+        body: plan.to_string(),
+    };
+    block_on(deployment.store().commit(vec![write], 0)).unwrap();
+}
+
+#[test]
+fn backfill_of_more_series_than_a_record_names_goes_on_until_the_last_one_is_whole() {
+    let names: Vec<String> = (10..90).map(|number| format!("A{number}-USDT")).collect();
+    let bars = |symbol: &str| if symbol == "A89USDT" { 12_500 } else { 3 };
+    let deployment = with_venue_of(bars, 46_050);
+    plan(&deployment, &names);
+    let filled = deployment.json(&["bars", "backfill", "--json"]);
+    assert_eq!(
+        (&filled["is_complete"], &filled["runs"]),
+        (&true.into(), &2.into())
+    );
+    let list = deployment.json(&["bars", "list", "--json"]);
+    let bars: Vec<i64> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|series| series["bars"].as_i64().unwrap())
+        .collect();
+    assert_eq!((bars.len(), bars[0], bars[79]), (80, 3, 12_500));
+}
+
+#[test]
+fn backfill_with_a_series_that_no_source_gives_is_no_success() {
+    let bars = |symbol: &str| if symbol == "NONEUSDT" { -1 } else { 3 };
+    let deployment = with_venue_of(bars, 46_050);
+    plan(&deployment, &["A-USDT".to_owned(), "NONE-USDT".to_owned()]);
+    let output = deployment.run(&["bars", "backfill", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(
+        said.contains("series_failed") && said.contains("NONEUSDT"),
+        "{said}"
+    );
+    let filled: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(filled["is_complete"], false);
+}
+
+#[test]
+fn backfill_of_a_range_of_more_bars_than_a_run_asks_for_goes_on_where_the_last_run_came_to() {
+    let deployment = with_venue(25_000, 46_050);
+    let filled = deployment.json(&[
+        "bars",
+        "backfill",
+        "--instrument",
+        "BTC-USDT",
+        "--from",
+        "2022-01-01",
+        "--to",
+        "2022-01-15",
+        "--json",
+    ]);
+    assert_eq!(
+        (&filled["is_complete"], &filled["series"][0]["inserted"]),
+        (&true.into(), &(14 * 1_440).into()),
+        "{filled}"
     );
 }
 

@@ -98,15 +98,29 @@ fn check_each<T: Sync>(cases: &[T], check: impl Fn(&T) + Sync) {
 
 const WHOLE: [&str; 3] = ["--speed", "max", "--exit-when-replayed"];
 
+/// The variables that make a source and a feed of the replay as Alpaca.
+const ALPACA: [(&str, &str); 5] = [
+    ("MARKET_DATA_VENUE", "alpaca"),
+    ("MARKET_DATA_FEED_VENUE", "alpaca"),
+    ("MARKET_DATA_FEED_PATH", "/v1beta3/crypto/us"),
+    ("ALPACA_KEY_ID", "key"),
+    ("ALPACA_SECRET_KEY", "secret"),
+];
+
 /// What `faults` do, the bars of the file are stored in the end. `feed`: `0` by REST alone, `1` by websocket as well.
 fn check(faults: &str, feed: &str) -> Deployment {
+    check_with(&[], faults, feed)
+}
+
+fn check_with(venue: &[(&str, &str)], faults: &str, feed: &str) -> Deployment {
     let deployment = with_file();
     let arguments = ["--bars", "bars.csv", "--fault", faults];
     let url = format!("ws://{}", deployment.paper);
-    let variables = [
+    let feed = [
         ("MARKET_DATA_FEED_ENABLED", feed),
         ("MARKET_DATA_FEED_URL", &url),
     ];
+    let variables = [venue, &feed].concat();
     let output = up(&deployment, &[&WHOLE[..], &arguments].concat(), &variables);
     let said = (stdout(&output), stderr(&output));
     assert!(output.status.success(), "{faults}: {said:?}");
@@ -174,6 +188,22 @@ fn by_websocket_every_bar_of_the_file_is_stored_whatever_goes_wrong_and_rest_fil
         let deployment = check(&format!("503@klines:1-4,{faults}"), "1");
         let brought = bars_of_the_feed(&deployment);
         assert!(brought >= *least as u64, "{faults}: {brought}");
+    });
+}
+
+#[test]
+fn from_alpaca_every_bar_of_the_file_is_stored_by_rest_and_by_websocket_alone() {
+    let cases = [
+        ("", "0"),
+        ("429=2@bars:1", "0"),
+        ("malformed@bars:1", "0"),
+        ("503@bars", "1"),
+    ];
+    check_each(&cases, |(faults, feed)| {
+        let deployment = check_with(&ALPACA, faults, feed);
+        if *feed == "1" {
+            assert_eq!(bars_of_the_feed(&deployment), BARS as u64);
+        }
     });
 }
 

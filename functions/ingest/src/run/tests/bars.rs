@@ -147,6 +147,55 @@ fn a_jump_that_no_later_bar_supports_is_put_aside_and_one_that_does_is_stored() 
 }
 
 #[test]
+fn a_price_that_changes_between_two_pages_is_measured_by_the_page_that_follows() {
+    let world = World::default();
+    let price = |minute| if minute < 999 { "100" } else { "300" };
+    let bars = (0..1_500).map(|minute| kline(minute, price(minute)));
+    world.bars.replace(bars.collect());
+    let Polled::Stored(record) = world.poll_at(LATER_MS, "r1").unwrap() else {
+        panic!("nothing stored")
+    };
+    assert_eq!(
+        world.stored_minutes("BTC-USDT"),
+        (0..1_500).collect::<Vec<_>>()
+    );
+    assert_eq!(record.quarantined.count, 0);
+}
+
+#[test]
+fn a_page_out_of_order_is_asked_for_once_more_from_where_it_is_so() {
+    let swapped = |minutes: std::ops::Range<i64>, first: i64| {
+        let mut order: Vec<i64> = minutes.collect();
+        let place = order.iter().position(|minute| *minute == first).unwrap();
+        order.swap(place, place + 1);
+        json!(
+            order
+                .iter()
+                .map(|minute| kline(*minute, "1"))
+                .collect::<Vec<_>>()
+        )
+    };
+    let world = World::with_bars(0..2_400).answers([answered(200, swapped(0..1_000, 500))]);
+    let Polled::Stored(record) = world.poll_at(LATER_MS, "r1").unwrap() else {
+        panic!("nothing stored")
+    };
+    assert_eq!(
+        world.stored_minutes("BTC-USDT"),
+        (0..2_400).collect::<Vec<_>>()
+    );
+    assert_eq!((record.pages, record.quarantined.count), (3, 1));
+    assert_eq!(record.quarantined.bars[0].open_time_ms, after(500));
+    assert_eq!(record.quarantined.bars[0].reason, "out_of_order");
+
+    // A venue that answers so twice is taken at its word, and the place of the bar is a gap.
+    let answers = [swapped(0..4, 1), swapped(1..4, 1)].map(|page| answered(200, page));
+    let world = World::default().answers(answers);
+    world.poll_at(after(4), "r1").unwrap();
+    assert_eq!(world.stored_minutes("BTC-USDT"), [0, 2, 3]);
+    assert_eq!(world.series("BTC-USDT")["missing_bars"], 1);
+}
+
+#[test]
 fn the_newest_stored_close_is_what_a_first_bar_is_measured_by() {
     let world = World::default();
     world.bars.replace(vec![kline(0, "100")]);
@@ -308,4 +357,29 @@ fn a_daily_bar_of_another_venues_day_is_put_aside() {
         record.quarantined.bars[0].open_time_ms,
         3 * day + 5 * 3_600_000
     );
+}
+
+#[test]
+fn a_record_counts_every_series_of_which_there_is_more_though_it_names_but_some() {
+    let names: Vec<String> = (0..300).map(|number| format!("A{number}-USDT")).collect();
+    let world = World::with_bars(0..1_500).with("instruments", &names.join(","));
+    let mut behind = vec![];
+    while behind.last() != Some(&0) {
+        let at_ms = LATER_MS + behind.len() as i64;
+        let Polled::Stored(record) = world.poll_at(at_ms, "r").unwrap() else {
+            panic!("nothing stored after {behind:?}")
+        };
+        if behind.is_empty() {
+            let asked = record.symbols.len() + record.more_symbols;
+            assert!(asked < 300, "a run has no room for a page of each");
+        }
+        let known = names.iter().map(|name| world.series(name));
+        let known = known.filter(|known| known["is_behind"] == true);
+        assert_eq!(record.behind, known.count());
+        behind.push(record.behind);
+    }
+    assert_eq!(behind[0], 300);
+    for name in names {
+        assert_eq!(world.stored_minutes(&name).len(), 1_500, "{name}");
+    }
 }

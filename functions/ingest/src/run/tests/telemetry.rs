@@ -243,3 +243,79 @@ fn retention_sees_bars_that_were_let_go_of_and_macro_events() {
     world.poll_at(NOW_MS + MINUTE_MS, "r2").unwrap();
     assert_eq!(world.series("BTC-USDT")["earliest_open_time_ms"], kept);
 }
+
+#[test]
+fn the_journal_tells_how_good_each_symbol_and_dimension_is_and_why() {
+    let minutes = (0..3_000).filter(|minute| !(1_000..2_500).contains(minute));
+    let world = World::default();
+    world.serve(minutes);
+    let Polled::Stored(record) = world.poll_at(NOW_MS, "r1").unwrap() else {
+        panic!("nothing stored")
+    };
+    let (series, known) = (&record.symbols[0], world.series("BTC-USDT"));
+    assert_eq!(
+        (json!(series.status), json!(series.score), json!(series.why)),
+        (
+            known["status"].clone(),
+            known["score"].clone(),
+            known["why"].clone()
+        )
+    );
+    assert_eq!(series.status, "error");
+    assert!(
+        series.why.contains("1500 bars are missing"),
+        "{}",
+        series.why
+    );
+    let quality = world.body("assessments", "telemetry.ingest.quality");
+    let dimension = &record.dimensions[0];
+    assert_eq!(
+        (
+            json!(dimension.quality_status),
+            json!(dimension.quality_score)
+        ),
+        (
+            quality["checks"][0]["status"].clone(),
+            quality["metrics"]["intraday_trades.score"].clone()
+        )
+    );
+    assert_eq!(dimension.quality_status.as_deref(), Some("error"));
+}
+
+#[test]
+fn a_row_of_trends_keeps_its_quality_and_the_bars_that_were_put_aside_since_the_row_before() {
+    let rejected = |world: &World| {
+        let trends = world.body("assessments", "telemetry.ingest.trends");
+        let name = "ingest_rejected_records_per_hour{dimension=\"intraday_trades\"}";
+        trends["metrics"][name].as_f64()
+    };
+    let row = |world: &World| world.body("ingest", "trend")["rows"][0]["metadata"].clone();
+    let twice = json!([
+        crate::world::kline(3_000, "100.5"),
+        crate::world::kline(3_000, "100.5")
+    ]);
+    let world = World::with_bars(0..3_000);
+    topics(&world, NOW_MS, "r1");
+    assert_eq!(
+        row(&world),
+        json!({
+            "overall_status": "ok",
+            "quality_status": "ok",
+            "quality_score": 1.0,
+            "rejected_records": 0,
+            "rejected_records_per_hour": 0.0,
+        })
+    );
+    assert_eq!(rejected(&world), Some(0.0));
+    // Too soon for another row: what is put aside now is counted in the next one.
+    world.answers.replace([answered(200, &twice)].into());
+    world.serve(0..3_001);
+    let soon_ms = NOW_MS + MINUTE_MS;
+    topics(&world, soon_ms - 55_000, "r2");
+    assert!(topics(&world, soon_ms - 50_000, "r3").is_empty());
+    topics(&world, soon_ms, "r4");
+    let counted = &row(&world)["rejected_records"];
+    assert_eq!((counted, rejected(&world)), (&json!(1), Some(60.0)));
+    topics(&world, soon_ms + MINUTE_MS, "r5");
+    assert_eq!(row(&world)["rejected_records"], 0);
+}

@@ -15,6 +15,7 @@ use bulkhead_manifest::{ResolvedApp, StageKind};
 use bulkhead_stage::{Clock as _, Outcome, Report, SystemClock, TriggerKind};
 use bulkhead_store::{Series, Store};
 use bulkhead_supervisor::RunRequest;
+use ingest::run::SERIES_FAILED;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -31,6 +32,9 @@ const MAX_WAIT: Duration = Duration::from_secs(300);
 /// How often it is waited for.
 const MAX_WAITS: u32 = 100;
 
+/// The reason of a run that stored bars while no source gave some series.
+const PARTIAL: &str = "partial";
+
 /// What a run says of a series.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,6 +45,7 @@ struct OfSeries {
     unchanged: u64,
     quarantined: u64,
     newest_open_time_ms: Option<i64>,
+    filled_to_ms: Option<i64>,
     is_behind: bool,
 }
 
@@ -48,8 +53,14 @@ struct OfSeries {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Said {
+    /// Some of the series that were asked for.
     symbols: Vec<OfSeries>,
+    /// Of how many series there is more, whether they are among those or not.
+    behind: u64,
+    /// Bars that were inserted or updated, of all series.
+    rows: u64,
     not_before_ms: Option<i64>,
+    error: Option<String>,
 }
 
 /// How it stands after a run.
@@ -57,8 +68,8 @@ struct Said {
 enum Standing {
     /// There is nothing more to ask for.
     Done,
-    /// The venue has more.
-    Behind,
+    /// The venue has more, and the run came further or did not.
+    Behind { has_moved: bool },
     /// The venue limits the rate, until this instant in Unix milliseconds.
     Wait(i64),
 }
@@ -98,6 +109,7 @@ pub async fn run(global: &Global, command: Backfill) -> anyhow::Result<ExitCode>
         step_ms: timeframe.millis(),
         progress: Progress::new("bars")?,
         totals: BTreeMap::new(),
+        behind: 0,
         runs: 0,
     };
     let ended = work.until_done().await;
@@ -163,6 +175,8 @@ struct Work {
     step_ms: i64,
     progress: Progress,
     totals: BTreeMap<String, OfSeries>,
+    /// Of how many series there was more after the last run.
+    behind: u64,
     runs: u32,
 }
 
@@ -170,7 +184,6 @@ impl Work {
     async fn until_done(&mut self) -> anyhow::Result<()> {
         let mut waits = 0;
         while self.runs < MAX_RUNS {
-            let before = self.newest();
             match self.once().await? {
                 Standing::Done => return self.check_came(),
                 Standing::Wait(not_before_ms) if waits < MAX_WAITS => {
@@ -178,13 +191,14 @@ impl Work {
                     self.wait(not_before_ms).await?;
                 }
                 Standing::Wait(_) => bail!("the venue limited the rate {MAX_WAITS} times"),
-                Standing::Behind if self.is_reached() => return Ok(()),
-                Standing::Behind if self.newest() <= before => bail!(
+                Standing::Behind { .. } if self.is_reached() => return Ok(()),
+                Standing::Behind { has_moved: false } => bail!(
                     "the venue has more bars and gives none later than {}\n\nhint: `bulkhead runs --component {}` says what came",
-                    output::instant(before.unwrap_or_default()),
+                    self.newest()
+                        .map_or_else(|| "none".to_owned(), output::instant),
                     self.component,
                 ),
-                Standing::Behind => {}
+                Standing::Behind { has_moved: true } => {}
             }
         }
         bail!("still behind after {MAX_RUNS} runs\n\nhint: run it again, it goes on where it is")
@@ -233,13 +247,16 @@ impl Work {
     fn take(&mut self, report: &Report) -> anyhow::Result<Standing> {
         let said: Said = serde_json::from_str(&report.output)
             .context("the stage's output is not as its schema says")?;
-        let is_behind = said.symbols.iter().any(|series| series.is_behind);
+        let mut has_moved = said.rows > 0 || said.behind != self.behind;
+        self.behind = said.behind;
         for series in said.symbols {
             let total = self.totals.entry(series.instrument.clone()).or_default();
             total.inserted += series.inserted;
             total.updated += series.updated;
             total.unchanged += series.unchanged;
             total.quarantined += series.quarantined;
+            has_moved |= series.filled_to_ms > total.filled_to_ms;
+            total.filled_to_ms = total.filled_to_ms.max(series.filled_to_ms);
             total.newest_open_time_ms = series.newest_open_time_ms;
             total.is_behind = series.is_behind;
             total.instrument = series.instrument;
@@ -249,15 +266,17 @@ impl Work {
         if let Some(not_before_ms) = said.not_before_ms {
             return Ok(Standing::Wait(not_before_ms));
         }
-        if report.outcome == Outcome::Hold {
-            let reason = report.reason.as_deref().unwrap_or("no reason given");
-            return Err(anyhow!("the stage holds: {reason}"));
+        let reason = report.reason.as_deref().unwrap_or("no reason given");
+        let goes_on = reason == SERIES_FAILED && has_moved && said.behind > 0;
+        if report.outcome == Outcome::Hold && !goes_on {
+            let why = said.error.map(|why| format!(": {why}"));
+            bail!("the stage holds: {reason}{}", why.unwrap_or_default());
         }
-        Ok(if is_behind {
-            Standing::Behind
-        } else {
-            Standing::Done
-        })
+        // Where a series failed that others do not wait for, the next run holds unless it comes.
+        if said.behind > 0 || reason == PARTIAL {
+            return Ok(Standing::Behind { has_moved });
+        }
+        Ok(Standing::Done)
     }
 
     /// When the newest bar opens that has come. Of several series, of the one that is furthest behind.

@@ -6,7 +6,7 @@ use bulkhead_bars::{Gap, Gaps as Found, GapsQuery, gaps};
 use bulkhead_store::Series;
 use serde_json::{Value, json};
 
-use super::{Progress, name};
+use super::{Calendars, Progress, name};
 use crate::arguments::{Gaps, Global};
 use crate::deployment;
 use crate::output;
@@ -19,6 +19,7 @@ const SATURDAY: i64 = 5;
 pub async fn run(global: &Global, command: Gaps) -> anyhow::Result<ExitCode> {
     let store = deployment::existing_store(global)?;
     let chosen = command.selection.of(&store).await?;
+    let calendars = Calendars::of(global);
     let progress = Progress::new("series")?;
     let mut all: Vec<(Series, Found)> = Vec::new();
     for (done, series) in (0_u64..).zip(&chosen) {
@@ -34,6 +35,7 @@ pub async fn run(global: &Global, command: Gaps) -> anyhow::Result<ExitCode> {
         let query = GapsQuery {
             series: series.clone(),
             timeframe,
+            calendar: calendars.calendar(&series.instrument),
             start_ms: command.from,
             end_ms: command.to,
         };

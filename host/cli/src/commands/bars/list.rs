@@ -6,14 +6,16 @@ use bulkhead_bars::{SeriesOverview, overview};
 use bulkhead_stage::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
-use super::NO_BARS_HINT;
+use super::{Calendars, NO_BARS_HINT};
 use crate::arguments::{Global, List};
 use crate::deployment;
 use crate::output;
 
 pub async fn run(global: &Global, command: List) -> anyhow::Result<ExitCode> {
     let store = deployment::existing_store(global)?;
-    let all = overview(&store, SystemClock.now_ms()).await?;
+    let calendars = Calendars::of(global);
+    let calendar_of = |instrument: &str| calendars.calendar(instrument);
+    let all = overview(&store, calendar_of, SystemClock.now_ms()).await?;
     let chosen: Vec<&SeriesOverview> = all
         .iter()
         .filter(|one| command.selection.admits(&one.summary.series))

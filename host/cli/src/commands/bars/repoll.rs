@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_store::{
-    AppendSummary, Bars, BarsQuery, Document, Key, Page, Query, RunFilter, RunRecord, Series,
-    SeriesSummary, Store, StoreError, Write,
+    AppendSummary, Bars, BarsQuery, Document, Key, MemoryStore, Page, Query, RunFilter, RunRecord,
+    Series, SeriesSummary, Store, StoreError, Write,
 };
 use futures::FutureExt as _;
 use futures::future::{self, BoxFuture};
@@ -16,15 +16,16 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// What the stage knows of the series that are planned, which is more than is asked for; and the plan, which would take the
 /// place of what is.
 const HIDDEN: [&str; 2] = ["ingest/series", "ingest_plan"];
-/// The revision of a document that is said to be written and is not.
-const UNWRITTEN_REVISION: u64 = 1;
 
-/// The store of a deployment without the documents of [`HIDDEN`]: none is read, and what is written there goes nowhere.
+/// The store of a deployment without the documents of [`HIDDEN`]: none is read, and what is written there is kept until the command
+/// ends, so that one run goes on where the last one came to.
 ///
 /// Of one series it can also seem to have no bars but those that have come since, of which it stores what opens within
 /// a range. All else is as the store has it.
 pub struct Repoll {
     store: Arc<dyn Store>,
+    /// The documents of [`HIDDEN`] that the command's runs wrote.
+    hidden: MemoryStore,
     again: Option<Again>,
 }
 
@@ -38,7 +39,11 @@ struct Again {
 impl Repoll {
     /// The store without those documents.
     pub fn unplanned(store: Arc<dyn Store>) -> Self {
-        Self { store, again: None }
+        Self {
+            store,
+            hidden: MemoryStore::default(),
+            again: None,
+        }
     }
 
     /// The same, for a range of a series that is asked for again, in Unix milliseconds.
@@ -50,6 +55,7 @@ impl Repoll {
         };
         Self {
             store,
+            hidden: MemoryStore::default(),
             again: Some(again),
         }
     }
@@ -58,6 +64,15 @@ impl Repoll {
     /// range is asked for.
     pub fn newest_ms(&self) -> Option<i64> {
         self.again.as_ref().and_then(Again::newest_ms)
+    }
+
+    /// The store that a collection is in.
+    fn store_of(&self, collection: &str) -> &dyn Store {
+        if is_hidden(collection) {
+            &self.hidden
+        } else {
+            &*self.store
+        }
     }
 
     fn again(&self, series: &Series) -> Option<&Again> {
@@ -133,46 +148,36 @@ impl Store for Repoll {
     }
 
     fn get<'a>(&'a self, key: &'a Key) -> Answer<'a, Option<Document>> {
-        if is_hidden(&key.collection) {
-            return future::ready(Ok(None)).boxed();
-        }
-        self.store.get(key)
+        self.store_of(&key.collection).get(key)
     }
 
     fn list<'a>(&'a self, query: &'a Query) -> Answer<'a, Page> {
-        if is_hidden(&query.collection) {
-            let none = Page {
-                documents: Vec::new(),
-                cursor: None,
-            };
-            return future::ready(Ok(none)).boxed();
-        }
-        self.store.list(query)
+        self.store_of(&query.collection).list(query)
     }
 
     fn count<'a>(&'a self, collection: &'a str) -> Answer<'a, u64> {
-        if is_hidden(collection) {
-            return future::ready(Ok(0)).boxed();
-        }
-        self.store.count(collection)
+        self.store_of(collection).count(collection)
     }
 
     fn commit(&self, writes: Vec<Write>, now_ms: i64) -> Answer<'_, Vec<u64>> {
-        let hidden: Vec<bool> = writes
-            .iter()
-            .map(|write| is_hidden(&write.key().collection))
-            .collect();
-        let mut kept = writes;
-        kept.retain(|write| !is_hidden(&write.key().collection));
-        if kept.is_empty() && !hidden.is_empty() {
-            return future::ready(Ok(vec![UNWRITTEN_REVISION; hidden.len()])).boxed();
-        }
-        let committed = self.store.commit(kept, now_ms);
+        let of_hidden = |write: &Write| is_hidden(&write.key().collection);
+        let places: Vec<bool> = writes.iter().map(of_hidden).collect();
+        let (hidden, kept): (Vec<Write>, Vec<Write>) = writes.into_iter().partition(of_hidden);
         async move {
-            let mut revisions = committed.await?.into_iter();
-            let in_place = hidden.into_iter().map(|hidden| match hidden {
-                true => UNWRITTEN_REVISION,
-                false => revisions.next().unwrap_or(UNWRITTEN_REVISION),
+            // What is not written down after all the next attempt writes again: it reads what is here.
+            let mut of_hidden = match hidden.is_empty() {
+                true => Vec::new(),
+                false => self.hidden.commit(hidden, now_ms).await?,
+            }
+            .into_iter();
+            let mut of_kept = match kept.is_empty() && !places.is_empty() {
+                true => Vec::new(),
+                false => self.store.commit(kept, now_ms).await?,
+            }
+            .into_iter();
+            let in_place = places.into_iter().filter_map(|hidden| match hidden {
+                true => of_hidden.next(),
+                false => of_kept.next(),
             });
             Ok(in_place.collect())
         }
@@ -355,7 +360,8 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_stores_all_but_the_hidden_documents_and_says_the_revisions_in_order() {
+    fn a_commit_stores_all_but_the_hidden_documents_which_it_keeps_and_says_the_revisions_in_order()
+    {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(0));
         let before = vec![
             upsert("ingest/series", "intraday_trades", r#"{"symbols":2}"#),
@@ -373,7 +379,11 @@ mod tests {
             upsert("ingest", "other", r#"{"at":2}"#),
         ];
         assert_eq!(block_on(repoll.commit(writes, 0)).unwrap(), [1, 2, 1]);
-        assert_eq!(block_on(repoll.commit(vec![hidden()], 0)).unwrap(), [1]);
+        let again = block_on(repoll.commit(vec![hidden()], 0));
+        assert!(matches!(again, Err(StoreError::Conflict { .. })));
+        // The next run reads it.
+        let noted = body(&repoll, "ingest/series", "intraday_trades");
+        assert_eq!(noted.as_deref(), Some(r#"{"symbols":1}"#));
         let series = body(&*store, "ingest/series", "intraday_trades");
         assert_eq!(series.as_deref(), Some(r#"{"symbols":2}"#));
         let state = body(&*store, "ingest", "state");

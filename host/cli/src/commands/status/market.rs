@@ -8,6 +8,7 @@ mod rows;
 mod tests;
 
 use bulkhead_evaluators::dimension::Dimension;
+use bulkhead_evaluators::scheduler;
 use bulkhead_feeds::{HEARTBEAT_COLLECTION, HEARTBEAT_EVERY, HEARTBEAT_ID};
 use bulkhead_kernel::assessment::{Assessment, history};
 use bulkhead_kernel::instant::rfc3339;
@@ -15,6 +16,8 @@ use bulkhead_manifest::{ResolvedApp, StageKind};
 use bulkhead_store::{Key, Query, SeriesSummary, Store, StoreError};
 use ingest::series;
 use ingest::settings::Origin;
+use ingest::state::Memory;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::bars::age;
@@ -28,8 +31,9 @@ use rows::Row;
 const MAX_SHOWN: usize = 20;
 /// The longest summary that is shown as text, in characters.
 const MAX_SUMMARY_CHARS: usize = 160;
-/// The topics of the ingest family begin so.
-const TOPICS: [&str; 3] = [
+/// The topics of market data begin so.
+const TOPICS: [&str; 4] = [
+    "telemetry.data_feed.",
     "telemetry.ingest.",
     "telemetry.data_backbone.",
     "telemetry.operational.slos",
@@ -38,6 +42,8 @@ const TOPICS: [&str; 3] = [
 const MISSED_HEARTBEATS: i64 = 3;
 /// The document that says whether the last good bars stand.
 const LAST_GOOD: (&str, &str) = ("ingest", "last_good");
+/// The document that the runs of `ingest` go on from.
+const STATE: (&str, &str) = ("ingest", "state");
 
 /// What was read: bodies of documents, and what is stored of bars. None: there is no such document.
 #[derive(Debug, Default)]
@@ -47,6 +53,8 @@ pub struct Found {
     pub last_good: Option<String>,
     /// By id.
     pub assessments: Vec<(String, String)>,
+    /// What `ingest` remembers between its runs.
+    pub state: Option<String>,
     pub heartbeat: Option<String>,
     /// The variable of the stage `ingest`, where the manifest has one.
     pub market_data_url: Option<String>,
@@ -72,6 +80,7 @@ pub async fn look(app: &ResolvedApp, store: &dyn Store) -> Result<Found, StoreEr
             .into_iter()
             .map(|document| (document.key.id, document.body))
             .collect(),
+        state: body(store, STATE.0, STATE.1).await?,
         heartbeat: body(store, HEARTBEAT_COLLECTION, HEARTBEAT_ID).await?,
         market_data_url: url.map(|url| url.shown().to_owned()),
     })
@@ -125,8 +134,26 @@ pub fn of(found: Found, now_ms: i64) -> Market {
         found.heartbeat,
     );
     let mut graded = vec![];
+    // A schedule that stands still has no run that would grade it.
+    let schedule = match found.state.as_deref().map(schedule) {
+        Some(Err(error)) => {
+            unreadable.push((format!("{}/{}", STATE.0, STATE.1), error));
+            None
+        }
+        Some(Ok(schedule)) => schedule,
+        None => None,
+    };
+    if let Some(state) = &schedule {
+        let inputs = scheduler::Inputs {
+            enabled: state.running,
+            state: Some(state),
+        };
+        let policy = scheduler::Policy::default();
+        graded.push(Graded::of(scheduler::assess(&inputs, &policy, now_ms)));
+    }
     for (id, body) in found.assessments {
-        if !TOPICS.iter().any(|topic| id.starts_with(topic)) {
+        let is_graded_anew = schedule.is_some() && id == scheduler::TOPIC;
+        if is_graded_anew || !TOPICS.iter().any(|topic| id.starts_with(topic)) {
             continue;
         }
         let value = serde_json::from_str(&body).unwrap_or(Value::Null);
@@ -151,6 +178,16 @@ pub fn of(found: Found, now_ms: i64) -> Market {
         heartbeat,
         unreadable,
     }
+}
+
+/// Where the schedule of `ingest` stands. None: no scheduled run was seen.
+fn schedule(state: &str) -> Result<Option<scheduler::State>, String> {
+    #[derive(Deserialize)]
+    struct State {
+        memory: Memory,
+    }
+    let state: State = serde_json::from_str(state).map_err(|error| error.to_string())?;
+    Ok(state.memory.schedule.for_evaluator())
 }
 
 /// Whether a URL names this machine, as that of the built-in market-data server does.

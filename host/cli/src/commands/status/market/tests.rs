@@ -141,7 +141,7 @@ fn a_document_that_cannot_be_read_is_told_in_its_place_and_the_rest_all_the_same
 }
 
 #[test]
-fn assessments_of_the_ingest_family_are_told_the_worst_first_with_why() {
+fn assessments_of_market_data_are_told_the_worst_first_with_why() {
     let of_topic = |topic: &str, status: &str, level: &str, checks: Value| {
         let body = json!({
             "topic": topic,
@@ -157,10 +157,12 @@ fn assessments_of_the_ingest_family_are_told_the_worst_first_with_why() {
         {"name": "daily_bars", "status": "ok", "summary": "fine"},
         {"name": "intraday_trades", "status": "error", "summary": "no rows"},
     ]);
+    let feed = json!([{"name": "BTC-USDT", "status": "warn", "summary": "1 gaps"}]);
     let found = Found {
         assessments: vec![
             of_topic("telemetry.data_backbone.readiness", "ok", "info", json!([])),
             of_topic("telemetry.ingest.health", "error", "critical", checks),
+            of_topic("telemetry.data_feed.health", "warn", "warning", feed),
             of_topic("telemetry.risk.drawdown", "ok", "info", json!([])),
         ],
         ..Found::default()
@@ -169,6 +171,7 @@ fn assessments_of_the_ingest_family_are_told_the_worst_first_with_why() {
         lines(found, NOW_MS, "graded"),
         [
             "error telemetry.ingest.health: intraday_trades: no rows",
+            "warn telemetry.data_feed.health: BTC-USDT: 1 gaps",
             "ok telemetry.data_backbone.readiness",
         ]
     );
@@ -244,4 +247,40 @@ fn bars_from_this_machine_are_said_to_be_a_replay() {
         let said = lines(found, NOW_MS, "replay");
         assert_eq!(!said.is_empty(), expect, "{url}");
     }
+}
+
+#[test]
+fn a_schedule_that_stands_still_is_graded_as_of_now_and_not_as_its_last_run_said() {
+    let state = json!({
+        "memory": {"schedule": {
+            "is_enabled": true,
+            "last_scheduled_at_ms": NOW_MS,
+            "interval_ms": 1_000,
+            "last_success_at_ms": NOW_MS,
+        }},
+    });
+    let said = Assessment::new(
+        scheduler::TOPIC,
+        scheduler::SOURCE,
+        bulkhead_kernel::assessment::Ladder::OK_WARN_FAIL,
+        NOW_MS,
+    );
+    let found = || Found {
+        state: Some(state.to_string()),
+        assessments: vec![(scheduler::TOPIC.to_owned(), said.to_json().to_string())],
+        ..Found::default()
+    };
+    let graded = |now_ms| {
+        let lines = lines(found(), now_ms, "graded");
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        lines[0].clone()
+    };
+    assert!(graded(NOW_MS).contains("ok"), "{}", graded(NOW_MS));
+    let hour_later = graded(NOW_MS + 60 * MINUTE_MS);
+    assert!(hour_later.contains("warn"), "{hour_later}");
+    let unreadable = Found {
+        state: Some("[]".to_owned()),
+        ..Found::default()
+    };
+    assert!(!of(unreadable, NOW_MS).unreadable.is_empty());
 }
