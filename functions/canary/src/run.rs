@@ -18,6 +18,8 @@ use crate::telemetry::{Metric, Span};
 
 /// The reasons for which the normaliser refuses a frame, as it writes them before the message.
 const REFUSALS: [&str; 3] = ["invalid_frame", "invalid_signal", "missing_instrument"];
+/// Of what a failed stage said, so much is told, in bytes.
+const MAX_CAUSE_BYTES: usize = 1_024;
 /// The reason of a canary whose response is a success, but does not stand up to a check.
 const CHECK_FAILED: &str = "canary_check_failed";
 
@@ -96,7 +98,10 @@ pub async fn run(stages: &mut impl Stages, settings: &Settings) -> Evidence {
     // The response has no room for what a stage said.
     if let Some(failed) = checks.iter_mut().find(|check| !check.passed) {
         for cause in causes {
-            failed.detail.push_str(&format!("; {cause}"));
+            let text = cause.to_string();
+            let end = text.floor_char_boundary(MAX_CAUSE_BYTES);
+            failed.detail.push_str("; ");
+            failed.detail.push_str(&text[..end]);
         }
     }
     Evidence {

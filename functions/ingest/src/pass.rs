@@ -329,9 +329,18 @@ impl<'a, P: Ports> Pass<'a, P> {
                 self.queue.borrow_mut().push_back(job);
             }
             more => {
-                for member in &mut job.members {
-                    member.poll.end(more.is_some());
+                let mut again = vec![];
+                for mut member in std::mem::take(&mut job.members) {
+                    if more.is_none() && member.poll.wants_again() {
+                        member.poll.go_on();
+                        again.push(member);
+                    } else {
+                        member.poll.end(more.is_some() || member.poll.is_cut());
+                        job.members.push(member);
+                    }
                 }
+                let jobs = jobs::grouped(again, self.source.venue.symbols_per_request());
+                self.queue.borrow_mut().extend(jobs);
                 self.finish(job);
             }
         }

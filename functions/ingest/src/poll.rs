@@ -80,9 +80,19 @@ pub struct SeriesPoll {
     held: Option<(Bar, String)>,
     /// From where a page was asked for again, since a bar came there behind a later one, in Unix milliseconds.
     again_from_ms: Option<Option<i64>>,
+    /// Whether parts are of no use until it goes on from there.
+    is_cut: bool,
     is_done: bool,
     quarantined: Vec<Quarantined>,
     tally: Tally,
+}
+
+/// Where a page is cut.
+struct Cut {
+    /// When the bar opens that stands behind a later one, in Unix milliseconds.
+    late_ms: i64,
+    /// From where the page is asked for once more, in Unix milliseconds.
+    from_ms: Option<i64>,
 }
 
 /// What became of a series in a pass.
@@ -109,6 +119,7 @@ impl SeriesPoll {
             newest_seen_ms: None,
             held: None,
             again_from_ms: None,
+            is_cut: false,
             is_done: false,
             quarantined: Vec::new(),
             tally: Tally::default(),
@@ -126,6 +137,7 @@ impl SeriesPoll {
             .newest_seen_ms
             .and_then(|newest| newest.checked_add(self.rules.timeframe.millis()));
         self.range.start_time_ms = self.range.start_time_ms.max(next);
+        self.is_cut = false;
     }
 
     /// What the next page is to hold. None: the series is done for this run.
@@ -141,21 +153,10 @@ impl SeriesPoll {
     /// The bars cannot be held together in columns.
     pub fn accept(&mut self, mut page: Vec<Bar>, is_full: bool) -> Result<Option<Columns>, String> {
         self.tally.pages += 1;
-        if let Some((place, late_ms)) = self.first_out_of_order(&page) {
-            let before_it = page.iter().take(place).map(|bar| bar.open_time_ms);
-            let last_ms = before_it.filter(|opens| *opens < late_ms).max();
-            let next = last_ms.and_then(|last| last.checked_add(self.rules.timeframe.millis()));
-            let from_ms = next.max(self.range.start_time_ms);
-            if self.again_from_ms != Some(from_ms) {
-                page.truncate(place);
-                page.retain(|bar| bar.open_time_ms < late_ms);
-                let columns = self.judge(page);
-                self.quarantine(late_ms, OUT_OF_ORDER.to_owned());
-                self.again_from_ms = Some(from_ms);
-                self.range.start_time_ms = from_ms;
-                self.end_if_all_pages_are_used();
-                return columns;
-            }
+        if let Some(cut) = self.cut_where_out_of_order(&mut page) {
+            let columns = self.judge_cut(page, cut);
+            self.end_if_all_pages_are_used();
+            return columns;
         }
         let newest = page.iter().map(|bar| bar.open_time_ms);
         let newest_closed = newest
@@ -166,6 +167,34 @@ impl SeriesPoll {
             .any(|bar| self.rules.timeframe.close_time_ms(bar.open_time_ms) > self.now_ms);
         let columns = self.judge(page);
         self.turn_page(newest_closed, is_full && !saw_open_bar);
+        columns
+    }
+
+    /// Leaves of a page what comes before the place of its first bar that stands behind a later one. None: the page is in order, or was out
+    /// of order when it was asked for from that place.
+    fn cut_where_out_of_order(&self, page: &mut Vec<Bar>) -> Option<Cut> {
+        let (place, late_ms) = self.first_out_of_order(page)?;
+        let before_it = page.iter().take(place).map(|bar| bar.open_time_ms);
+        let last_ms = before_it.filter(|opens| *opens < late_ms).max();
+        let next = last_ms.and_then(|last| last.checked_add(self.rules.timeframe.millis()));
+        // What stands off the grid has a next place of its own.
+        let from_ms = next
+            .map(|next| next.min(late_ms))
+            .max(self.range.start_time_ms);
+        if self.again_from_ms == Some(from_ms) {
+            return None;
+        }
+        page.truncate(place);
+        page.retain(|bar| bar.open_time_ms < late_ms);
+        Some(Cut { late_ms, from_ms })
+    }
+
+    /// What is left of a page, and goes on from where it was cut.
+    fn judge_cut(&mut self, page: Vec<Bar>, cut: Cut) -> Result<Option<Columns>, String> {
+        let columns = self.judge(page);
+        self.quarantine(cut.late_ms, OUT_OF_ORDER.to_owned());
+        self.again_from_ms = Some(cut.from_ms);
+        self.range.start_time_ms = cut.from_ms;
         columns
     }
 
@@ -193,11 +222,29 @@ impl SeriesPoll {
     /// # Errors
     /// The bars cannot be held together in columns.
     pub fn accept_part(&mut self, mut part: Vec<Bar>) -> Result<Option<Columns>, String> {
+        if self.is_cut {
+            // It stands behind what is to be asked for once more.
+            return Ok(None);
+        }
         if let Some(start) = self.range.start_time_ms {
             part.retain(|bar| bar.open_time_ms >= start);
         }
         self.tally.pages += 1;
+        if let Some(cut) = self.cut_where_out_of_order(&mut part) {
+            self.is_cut = true;
+            return self.judge_cut(part, cut);
+        }
         self.judge(part)
+    }
+
+    /// Whether a part was cut, so that what follows is still to be asked for.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether that may be in this run.
+    pub fn wants_again(&self) -> bool {
+        self.is_cut && self.tally.pages < MAX_PAGES
     }
 
     /// Ends the series: there is no more, or nothing more is asked for.

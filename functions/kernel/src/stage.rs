@@ -309,18 +309,20 @@ pub async fn list_all(
 ) -> Result<Vec<Document>, StageError> {
     let mut all: Vec<Document> = vec![];
     loop {
-        let last = all.last().map(|document| document.key.id.clone());
-        // The last one so far comes again.
-        let known = usize::from(last.is_some());
+        let last = all.last().map(|document| document.key.clone());
         let query = Query {
             collection: collection.to_owned(),
             prefix: None,
-            start: last,
+            start: last.as_ref().map(|key| key.id.clone()),
             limit: MAX_LIST_LIMIT,
         };
         let page = documents.list(query).await?;
         let is_last = page.len() < MAX_LIST_LIMIT as usize;
-        all.extend(page.into_iter().skip(known));
+        // The last one so far comes again, unless somebody deleted it.
+        all.extend(
+            page.into_iter()
+                .filter(|document| Some(&document.key) != last.as_ref()),
+        );
         if all.len() > MAX_LISTED {
             return Err(StageError::Internal(format!(
                 "`{collection}` holds more than {MAX_LISTED} documents; delete those that nobody needs"

@@ -145,16 +145,20 @@ impl<F: Fn(i64) -> bool> Finder<'_, F> {
         self.query.timeframe.millis()
     }
 
-    /// Whether the calendar has a bar that opens then: it follows the instant one bar before.
-    fn is_open(&self, open_time_ms: i64) -> bool {
+    /// When the calendar's next bar opens, at `open_time_ms` or later.
+    fn next_open_ms(&self, open_time_ms: i64) -> i64 {
         let GapsQuery {
             calendar,
             timeframe,
             ..
         } = self.query;
-        let before_ms = open_time_ms.saturating_sub(self.step_ms());
-        *calendar == Calendar::AroundTheClock
-            || calendar.next_open_ms(*timeframe, before_ms) == open_time_ms
+        match calendar {
+            Calendar::AroundTheClock => open_time_ms,
+            Calendar::UsEquities => {
+                let before_ms = open_time_ms.saturating_sub(self.step_ms());
+                calendar.next_open_ms(*timeframe, before_ms)
+            }
+        }
     }
 
     /// A bar is there.
@@ -209,8 +213,16 @@ impl<F: Fn(i64) -> bool> Finder<'_, F> {
                 timeframe: self.query.timeframe,
             })?;
         let mut open: Option<Gap> = None;
-        for at in (0..steps).map(|step| first_ms + step * step_ms) {
-            if self.is_open(at) && (self.is_session)(at) {
+        let end_ms = first_ms.saturating_add(steps.saturating_mul(step_ms));
+        let mut next_ms = first_ms;
+        while next_ms < end_ms {
+            let at = next_ms;
+            let open_ms = self.next_open_ms(at);
+            // A night or a holiday is one step.
+            let closed_ms = open_ms.saturating_sub(at).max(0);
+            let closed = closed_ms / step_ms + i64::from(closed_ms % step_ms > 0);
+            next_ms = at.saturating_add(closed.max(1).saturating_mul(step_ms));
+            if open_ms == at && (self.is_session)(at) {
                 let gap = open.get_or_insert(Gap {
                     first_ms: at,
                     last_ms: at,

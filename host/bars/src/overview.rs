@@ -15,7 +15,7 @@ pub const MAX_SCANNED_BARS: u64 = 5_000_000;
 pub struct Freshness {
     /// How long ago it closed, in milliseconds; 0 while it has not.
     pub age_ms: i64,
-    /// Whether that is longer than [`STALE_AFTER_BARS`] bars.
+    /// Whether more than [`STALE_AFTER_BARS`] bars of its market would have closed since.
     pub is_stale: bool,
 }
 

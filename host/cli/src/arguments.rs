@@ -95,7 +95,7 @@ pub struct Up {
     /// Where HTTP is served.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
-    /// A CSV file of bars for the built-in market-data server, and whose bars of which length it holds: `ETH-USDT=eth.csv`,
+    /// A CSV or Parquet (`.parquet`) file of bars for the built-in market-data server, and whose bars of which length it holds: `ETH-USDT=eth.csv`,
     /// `ETH-USDT:5m=eth.csv`. Without a name, the one instrument and the timeframe of the manifest. Once for each file. Without
     /// it, the demo's.
     #[arg(long, value_name = "[INSTRUMENT[:TIMEFRAME]=]FILE")]

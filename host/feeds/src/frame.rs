@@ -86,7 +86,7 @@ pub(crate) fn parts(venue: FeedVenue, text: &str, received_at_ms: i64) -> Vec<Pa
     }
 }
 
-/// What of a message is for the stage: each frame as the JSON string that it is given, in order.
+/// What of a message is for the stage: each frame as the JSON string that it is given, in order. For tests of what a venue may send.
 pub fn frames(venue: FeedVenue, text: &str) -> Vec<String> {
     let parts = parts(venue, text, 0);
     let frames = parts.into_iter().filter_map(|part| match part {

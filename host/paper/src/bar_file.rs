@@ -6,9 +6,9 @@ use bulkhead_kernel::bar::Bar;
 use bulkhead_kernel::bar_row::{BarRow, FIELDS, FieldError};
 
 /// Decimal places of the venue (Binance's REST API, klines), as a row is rounded.
-pub(crate) const VENUE_DECIMAL_PLACES: u8 = 8;
+pub const VENUE_DECIMAL_PLACES: u8 = 8;
 /// The most bars of one file: nine years of minutes, a few hundred megabytes in memory.
-const MAX_BARS: usize = 5_000_000;
+pub const MAX_BARS: usize = 5_000_000;
 /// The longest line that is read, in bytes: ten times what a bar needs.
 const MAX_LINE_BYTES: usize = 1_024;
 /// What some programs put before UTF-8 text.

@@ -23,7 +23,7 @@ mod server;
 mod stream;
 mod venue;
 
-pub use bar_file::{BarFile, BarFileError};
+pub use bar_file::{BarFile, BarFileError, MAX_BARS, VENUE_DECIMAL_PLACES};
 pub use calendar::{CALENDAR_PATH, Calendar, CalendarError, Event, Importance, MAX_EVENTS};
 pub use clock::{Stepper, VirtualClock};
 pub use fault::{Disorder, Fault, FaultError, FaultKind, Faults, MAX_FAULTS, Target};

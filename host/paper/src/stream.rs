@@ -17,7 +17,7 @@ use crate::{Venue, VirtualClock, alpaca, binance};
 /// The most streams of one connection, as Binance has it.
 pub(crate) const MAX_STREAMS: usize = 1_024;
 
-/// What a client of the websocket at `path` that sends `messages` is told: the greeting, and an answer to each. No events. None:
+/// What a client of the websocket at `path` that sends `messages` is told: the greeting, and an answer to each. No events. For tests of what a client may send. None:
 /// there is no websocket.
 pub fn replies<'a>(
     venue: &Arc<Venue>,

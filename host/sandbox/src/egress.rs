@@ -129,16 +129,21 @@ impl Gate {
         options: Option<RequestOptions>,
     ) -> Result<http::Response<WasiBody>, Error> {
         let (parts, body) = request.into_parts();
-        let services = &self.services;
-        // First what may take long: the switches are to be read as late as they can be.
-        let places = self
-            .in_flight
-            .connection(&self.component.bounds, &services.bounds)
-            .await;
         let permit = match self.admit(&parts).await {
             Ok(permit) => permit,
             Err(denied) => return Err(self.refuse(denied)),
         };
+        let services = &self.services;
+        let places = self
+            .in_flight
+            .connection(&self.component.bounds, &services.bounds)
+            .await;
+        // The address and the place may have taken seconds, in which somebody turned a switch on.
+        if permit.class() == EgressClass::OrderEntry
+            && let Err(denied) = self.switches().await.check(permit.class())
+        {
+            return Err(self.refuse(denied));
+        }
         let mut limits = dial::Limits {
             response_bytes: self.received.left(),
             ..dial::Limits::default()
@@ -179,19 +184,14 @@ impl Gate {
 
     async fn admit(&self, parts: &http::request::Parts) -> Result<Permit, Denied> {
         let switches = self.switches().await;
-        let permit = admit(
+        admit(
             &RequestHead::of(parts),
             &self.component.spec.egress,
             self.mode,
             &switches,
             &*self.services.resolver,
         )
-        .await?;
-        // Finding the address may have taken seconds, in which somebody turned a switch on.
-        if permit.class() == EgressClass::OrderEntry {
-            self.switches().await.check(permit.class())?;
-        }
-        Ok(permit)
+        .await
     }
 
     /// The kill switches as they stand now. They are read only where they can matter: for a grant that has order entry

@@ -4,10 +4,12 @@
 //! from outside of that loop, by the task that polls the outer one: no other thread has to wake up for it, and it ends with
 //! the outer run.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
+use bulkhead_stage::Failure;
 use futures::future::{BoxFuture, FutureExt as _, poll_fn};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
@@ -16,14 +18,17 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 pub struct Nested(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
 
 impl Nested {
-    /// Runs something inside of the run that [`drive`](Self::drive) was called for, until this is dropped.
+    /// Runs something inside of the run that [`drive`](Self::drive) was called for, until this is dropped. A panic of the host is
+    /// the inner run's failure.
     pub async fn run<T: Send + 'static>(
         &self,
         inner: impl Future<Output = T> + Send + 'static,
-    ) -> T {
-        let (inner, answer) = inner.remote_handle();
+    ) -> Result<T, Failure> {
+        let (inner, answer) = AssertUnwindSafe(inner).catch_unwind().remote_handle();
         self.begun().push(inner.boxed());
-        answer.await
+        answer.await.map_err(|_| Failure::Host {
+            detail: "the inner run panicked".to_owned(),
+        })
     }
 
     /// Polls a run, and the runs inside of it.
@@ -64,7 +69,8 @@ mod tests {
         let nested = Nested::default();
         let sum = nested.drive(async {
             let (one, two) = join(nested.run(async { 1 }), nested.run(async { 2 })).await;
-            one + two + nested.run(async { 3 }).await
+            let three = nested.run(async { 3 }).await;
+            one.unwrap() + two.unwrap() + three.unwrap()
         });
         assert_eq!(sum.now_or_never(), Some(6));
     }
@@ -79,10 +85,18 @@ mod tests {
                 let _inner = inner;
                 pending::<()>().await;
             });
-            assert_eq!(waits.now_or_never(), None);
-            nested.run(async {}).await;
+            assert!(waits.now_or_never().is_none());
+            nested.run(async {}).await.unwrap();
             Arc::strong_count(&held)
         });
         assert_eq!(driven.now_or_never(), Some(1));
+    }
+
+    #[test]
+    fn a_panic_of_the_host_in_an_inner_run_is_that_runs_failure() {
+        let nested = Nested::default();
+        let driven = nested.drive(nested.run(async { panic!("a fault of the host") }));
+        let failed: Result<(), Failure> = driven.now_or_never().unwrap();
+        assert!(matches!(failed, Err(Failure::Host { .. })), "{failed:?}");
     }
 }

@@ -26,6 +26,9 @@ use bulkhead_tests::guest;
 /// What the stage is given: the canary's frame.
 const INPUT: &str = r#"{"task":"normalise","path":"ingest_frame","fake":true,"frame":{"instrument":"BTC-USD","timestamp":1700000000,"features":{"price":10000.0},"raw":{"source":"ingest_canary"}}}"#;
 
+/// The deadline of the guests that are meant to reach one.
+const DEADLINE: Duration = Duration::from_millis(100);
+
 const CANARY_FLAGS: [&str; 8] = [
     "signals_ingest_enabled",
     "signals_mock_feed_enabled",
@@ -47,8 +50,7 @@ async fn main() {
     let wanted = |name: &str| named.is_empty() || named.iter().any(|asked| asked == name);
     println!("{}", measure::HEAD);
     if wanted("sandbox") {
-        // On a worker, where runs are: the main thread would wake one for every inner run.
-        tokio::spawn(sandbox::figures()).await.unwrap();
+        sandbox::figures().await;
     }
     if wanted("state") {
         state::figures().await;
@@ -85,7 +87,7 @@ fn deployed(store: Arc<dyn Store>, variables: &[(&str, &str)]) -> Sandbox {
     let mut specs = specs(&app, "spin.toml", &root).unwrap();
     specs.push({
         let mut endless = guest("endless");
-        endless.limits.deadline = Duration::from_millis(100);
+        endless.limits.deadline = DEADLINE;
         endless
     });
     let foundation = Foundation {

@@ -34,17 +34,23 @@ pub async fn run(global: &Global, command: Canary) -> anyhow::Result<ExitCode> {
             fake_mode: false,
         })
         .await;
-    let report = match completed.finished.result {
-        Ok(report) => report,
-        Err(failure) => {
+    let output = match completed.finished.result {
+        Ok(report) => serde_json::from_str::<Value>(&report.output)
+            .map_err(|error| anyhow!("the canary's output is not JSON: {error}")),
+        Err(failure) => Err(anyhow!("canary failed: {failure}")),
+    };
+    let output = match output {
+        Ok(output) => output,
+        Err(failed) => {
             // An older success must not stand where this run left no evidence.
-            let hold = ::canary::pipeline::hold("exception", &failure.to_string(), json!({}));
-            write_artifact(&command.output, &hold)?;
-            bail!("canary failed: {failure}");
+            let hold = ::canary::pipeline::hold("exception", &failed.to_string(), json!({}));
+            let written = write_artifact(&command.output, &hold);
+            return Err(match written {
+                Ok(()) => failed,
+                Err(error) => failed.context(format!("{error:#}")),
+            });
         }
     };
-    let output: Value =
-        serde_json::from_str(&report.output).context("the canary's output is not JSON")?;
     let response = &output["response"];
     write_artifact(&command.output, response)?;
     if global.json {

@@ -122,6 +122,22 @@ fn a_stage_that_fails_gives_a_hold_and_exit_status_1() {
 }
 
 #[test]
+fn a_canary_that_fails_itself_leaves_no_older_success_to_promote() {
+    let limits = "concurrent_runs = 64\n\n# --- strategies";
+    let deployment = Deployment::changed(limits, &limits.replace("64", "64\nhost_calls = 1"));
+    std::fs::write(
+        deployment.path("staging_canary.json"),
+        r#"{"status":"success"}"#,
+    )
+    .unwrap();
+    let output = canary(&deployment, &FLAGS);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("host-call-limit-exceeded"), "{said}");
+    assert_eq!(artifact(&deployment)["status"], "hold");
+}
+
+#[test]
 fn its_artifact_may_be_promoted_and_a_tampered_one_may_not() {
     let deployment = Deployment::new();
     canary(&deployment, &FLAGS);

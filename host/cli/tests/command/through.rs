@@ -1,6 +1,7 @@
 //! A whole bar file comes through the paper venue, the sandbox and the store, by REST and by websocket, whatever goes wrong on
 //! the way: what is stored in the end is the file, bar for bar.
 
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::OnceLock;
 
@@ -197,6 +198,7 @@ fn from_alpaca_every_bar_of_the_file_is_stored_by_rest_and_by_websocket_alone() 
         ("", "0"),
         ("429=2@bars:1", "0"),
         ("malformed@bars:1", "0"),
+        ("out-of-order@bars:1", "0"),
         ("503@bars", "1"),
     ];
     check_each(&cases, |(faults, feed)| {
@@ -205,6 +207,51 @@ fn from_alpaca_every_bar_of_the_file_is_stored_by_rest_and_by_websocket_alone() 
             assert_eq!(bars_of_the_feed(&deployment), BARS as u64);
         }
     });
+}
+
+#[test]
+fn what_was_exported_as_parquet_is_replayed() {
+    let exporter = Deployment::new();
+    // Less than a day, so that the export has one file.
+    std::fs::write(exporter.path("bars.csv"), demo::generate(SEED, 1_000)).unwrap();
+    let of = ["--instrument", "BTC-USDT", "--timeframe", "1m"];
+    let imported = exporter.run(&[&["bars", "import", "bars.csv"], &of[..]].concat());
+    assert!(imported.status.success(), "{}", stderr(&imported));
+    let exported = exporter.run(&["bars", "export", "--out", "export"]);
+    assert!(exported.status.success(), "{}", stderr(&exported));
+    let file = parquet_in(&exporter.path("export"));
+    let deployment = Deployment::new();
+    std::fs::copy(file, deployment.path("bars.parquet")).unwrap();
+    let arguments = [&WHOLE[..], &["--bars", "bars.parquet"]].concat();
+    let output = up(&deployment, &arguments, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let [before, after] = [&exporter, &deployment].map(|it| stored(&it.store(), "BTC-USDT"));
+    assert_eq!(before.open_time_ms.len(), 1_000);
+    assert!(before == after);
+
+    std::fs::write(deployment.path("bars.parquet"), "no Parquet").unwrap();
+    let output = up(&deployment, &arguments, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("replaying bars.parquet failed"), "{said}");
+}
+
+/// The only Parquet file below a folder.
+fn parquet_in(folder: &Path) -> PathBuf {
+    let mut folders = vec![folder.to_owned()];
+    let mut found = vec![];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "parquet") {
+                found.push(path);
+            }
+        }
+    }
+    let [file] = <[PathBuf; 1]>::try_from(found).unwrap();
+    file
 }
 
 #[test]

@@ -61,7 +61,8 @@ impl<T: Send> HostWithStore<T> for Imports {
             let _places = places;
             run::stage(&services, &target, invocation, depth + 1).await
         });
-        Ok(match inner.await.result {
+        let result = inner.await.and_then(|finished| finished.result);
+        Ok(match result {
             Ok(report) => Ok(convert::report_for_guest(report)),
             Err(Failure::Stage(error)) => Err(Error::Failed(convert::error_for_guest(error))),
             Err(Failure::UnknownComponent { component }) => Err(Error::UnknownStage(component)),

@@ -187,6 +187,14 @@ fn a_page_out_of_order_is_asked_for_once_more_from_where_it_is_so() {
     assert_eq!(record.quarantined.bars[0].open_time_ms, after(500));
     assert_eq!(record.quarantined.bars[0].reason, "out_of_order");
 
+    // A bar off the grid before it does not hide it.
+    let off_grid = json!([after(0) + 30_000, "1", "1", "1", "1", "1"]);
+    let first = json!([kline(0, "1"), off_grid, kline(2, "1"), kline(1, "1")]);
+    let again = json!([kline(1, "1"), kline(2, "1")]);
+    let world = World::default().answers([answered(200, first), answered(200, again)]);
+    world.poll_at(after(3), "r1").unwrap();
+    assert_eq!(world.stored_minutes("BTC-USDT"), [0, 1, 2]);
+
     // A venue that answers so twice is taken at its word, and the place of the bar is a gap.
     let answers = [swapped(0..4, 1), swapped(1..4, 1)].map(|page| answered(200, page));
     let world = World::default().answers(answers);

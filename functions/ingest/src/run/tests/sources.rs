@@ -275,6 +275,29 @@ fn alpaca_is_asked_for_many_symbols_at_once_page_by_page() {
 }
 
 #[test]
+fn of_several_symbols_the_one_whose_bars_are_out_of_order_is_asked_for_once_more() {
+    let bar = |minute: i64| json!({"t": bulkhead_kernel::instant::rfc3339(FIRST_MS + minute * MINUTE_MS), "o": 1.5, "h": 2, "l": 1, "c": 1.5, "v": 10});
+    let pages = [
+        json!({"bars": {"BTC/USD": [bar(0), bar(2), bar(1)], "ETH/USD": [bar(0)]}, "next_page_token": "more"}),
+        json!({"bars": {"BTC/USD": [bar(3)], "ETH/USD": [bar(1)]}, "next_page_token": null}),
+        json!({"bars": {"BTC/USD": [bar(1), bar(2), bar(3)]}, "next_page_token": null}),
+    ];
+    let world = World::default()
+        .with("market_data_venue", "alpaca")
+        .with("instruments", "BTC-USD,ETH-USD")
+        .answers(pages.map(|page| answered(200, page)));
+    let Polled::Stored(record) = world.poll_at(FIRST_MS + 5 * MINUTE_MS, "r1").unwrap() else {
+        panic!("nothing stored")
+    };
+    assert_eq!(world.stored_minutes("BTC-USD"), [0, 1, 2, 3]);
+    assert_eq!(world.stored_minutes("ETH-USD"), [0, 1]);
+    assert_eq!(record.quarantined.count, 1);
+    let requests = world.requests.borrow();
+    assert_eq!(requests.len(), 3);
+    assert!(!requests[2].contains("ETH"), "{}", requests[2]);
+}
+
+#[test]
 fn a_symbol_that_alpaca_refuses_takes_no_other_with_it() {
     let refused = || answered(400, r#"{"message":"invalid symbol: NONE"}"#);
     let served = answered(

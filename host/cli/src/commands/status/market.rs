@@ -184,6 +184,7 @@ pub fn of(found: Found, now_ms: i64) -> Market {
 fn schedule(state: &str) -> Result<Option<scheduler::State>, String> {
     #[derive(Deserialize)]
     struct State {
+        #[serde(default)]
         memory: Memory,
     }
     let state: State = serde_json::from_str(state).map_err(|error| error.to_string())?;

@@ -1,6 +1,7 @@
 //! The built-in market-data server, and the end of a replay.
 
 mod drain;
+mod parquet;
 mod settings;
 mod standing;
 

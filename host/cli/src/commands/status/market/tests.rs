@@ -279,7 +279,7 @@ fn a_schedule_that_stands_still_is_graded_as_of_now_and_not_as_its_last_run_said
     let hour_later = graded(NOW_MS + 60 * MINUTE_MS);
     assert!(hour_later.contains("warn"), "{hour_later}");
     let unreadable = Found {
-        state: Some("[]".to_owned()),
+        state: Some("7".to_owned()),
         ..Found::default()
     };
     assert!(!of(unreadable, NOW_MS).unreadable.is_empty());

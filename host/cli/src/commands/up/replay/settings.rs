@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, anyhow, bail};
+use bulkhead_bars::Format;
 use bulkhead_kernel::flag;
 use bulkhead_kernel::instrument::Instrument;
 use bulkhead_kernel::timeframe::Timeframe;
@@ -64,11 +65,18 @@ impl Settings {
             .into_iter()
             .map(|(path, instrument, timeframe)| {
                 let (file, name) = match path {
-                    Some(path) => (
-                        BarFile::read(&path.path)
-                            .with_context(|| format!("replaying {} failed", path.path.display()))?,
-                        path.path.display().to_string(),
-                    ),
+                    Some(path) => {
+                        let path = &path.path;
+                        let file = match Format::of(path) {
+                            Some(Format::Parquet) => super::parquet::read(path),
+                            Some(Format::Csv) | None => BarFile::read(path).map_err(Into::into),
+                        };
+                        let name = path.display().to_string();
+                        (
+                            file.with_context(|| format!("replaying {name} failed"))?,
+                            name,
+                        )
+                    }
                     None => (BarFile::parse(demo::FILE.as_bytes())?, "the demo".into()),
                 };
                 Ok(Replayed {
