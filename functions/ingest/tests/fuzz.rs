@@ -5,6 +5,9 @@
 
 #[path = "../../venues/tests/targets/mutator.rs"]
 mod mutator;
+#[macro_use]
+#[path = "../../venues/tests/targets/target.rs"]
+mod target;
 
 use ingest::frames::{Batch, Input, MAX_QUARANTINED_KEPT};
 use ingest::macro_events::{self, MAX_EVENTS_KEPT};
@@ -100,22 +103,6 @@ fn read(input: &Input) {
     assert!(named.map(|name| name.as_str()).all(is_planned));
     let trades = batch.trades.values().map(Vec::len);
     assert_eq!(trades.sum::<usize>(), batch.trade_count);
-}
-
-macro_rules! target {
-    ($name:ident) => {
-        #[test]
-        fn $name() {
-            let texts = mutator::corpus(stringify!($name));
-            bolero::check!(name = stringify!($name))
-                .with_iterations(ITERATIONS)
-                .with_max_len(MAX_LEN)
-                .for_each(|bytes: &[u8]| {
-                    super::$name(bytes);
-                    super::$name(&mutator::mutated(&texts, bytes));
-                });
-        }
-    };
 }
 
 mod any_bytes_give_data_or_a_named_error {

@@ -4,6 +4,9 @@
 
 #[path = "../../../functions/venues/tests/targets/mutator.rs"]
 mod mutator;
+#[macro_use]
+#[path = "../../../functions/venues/tests/targets/target.rs"]
+mod target;
 
 use bulkhead_bars::csv::CsvReader;
 use bulkhead_bars::parquet::ParquetReader;
@@ -63,22 +66,6 @@ fn parquet_file(bytes: &[u8]) {
             ParquetReader::new(bytes).and_then(|reader| read_all(&mut reader.round_to(round_to))),
         );
     }
-}
-
-macro_rules! target {
-    ($name:ident) => {
-        #[test]
-        fn $name() {
-            let files = mutator::corpus(stringify!($name));
-            bolero::check!(name = stringify!($name))
-                .with_iterations(ITERATIONS)
-                .with_max_len(MAX_LEN)
-                .for_each(|bytes: &[u8]| {
-                    super::$name(bytes);
-                    super::$name(&mutator::mutated(&files, bytes));
-                });
-        }
-    };
 }
 
 mod any_bytes_are_rows_or_a_named_error {

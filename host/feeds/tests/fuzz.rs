@@ -4,6 +4,9 @@
 
 #[path = "../../../functions/venues/tests/targets/mutator.rs"]
 mod mutator;
+#[macro_use]
+#[path = "../../../functions/venues/tests/targets/target.rs"]
+mod target;
 
 use bulkhead_feeds::frames;
 use bulkhead_manifest::FeedVenue;
@@ -42,15 +45,5 @@ fn told(frame: &str, text: &str) -> String {
 mod any_text_is_taken_apart_and_reaches_the_stage_as_it_came {
     use super::{ITERATIONS, MAX_LEN, mutator};
 
-    #[test]
-    fn message() {
-        let texts = mutator::corpus("message");
-        bolero::check!(name = "message")
-            .with_iterations(ITERATIONS)
-            .with_max_len(MAX_LEN)
-            .for_each(|bytes: &[u8]| {
-                super::message(bytes);
-                super::message(&mutator::mutated(&texts, bytes));
-            });
-    }
+    target!(message);
 }

@@ -4,6 +4,9 @@
 
 #[path = "../../../functions/venues/tests/targets/mutator.rs"]
 mod mutator;
+#[macro_use]
+#[path = "../../../functions/venues/tests/targets/target.rs"]
+mod target;
 
 use std::sync::{Arc, LazyLock};
 
@@ -76,22 +79,6 @@ fn client_message(bytes: &[u8]) {
         // What is subscribed already is no other subscription.
         assert_eq!(said[greetings + 2], said[greetings + 3]);
     }
-}
-
-macro_rules! target {
-    ($name:ident) => {
-        #[test]
-        fn $name() {
-            let texts = mutator::corpus(stringify!($name));
-            bolero::check!(name = stringify!($name))
-                .with_iterations(ITERATIONS)
-                .with_max_len(MAX_LEN)
-                .for_each(|bytes: &[u8]| {
-                    super::$name(bytes);
-                    super::$name(&mutator::mutated(&texts, bytes));
-                });
-        }
-    };
 }
 
 mod any_bytes_are_data_or_a_named_error {
